@@ -1,0 +1,330 @@
+//! The envelope: Ethernet, VLAN, LLC/SNAP, redundancy tags, IPv4, IPv6, TCP, UDP.
+//!
+//! Sources: IEEE 802.3 cl. 3, 802.1Q cl. 9, 802.1CB cl. 7.8, IEC 62439-3 cl. 4.2 and 5.7 (PRP, HSR), RFC 791, RFC 8200,
+//! RFC 9293, RFC 768.
+
+use crate::bytes::Bytes;
+use crate::flags;
+use crate::limits::{IPV6_EXTENSIONS, REACH, VLAN_TAGS};
+
+/// EtherType of IPv4.
+pub const IPV4: u16 = 0x0800;
+/// EtherType of IPv6.
+pub const IPV6: u16 = 0x86DD;
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+
+const HSR_TAG: u16 = 0x892F;
+const R_TAG: u16 = 0xF1C1;
+const PRP_SUFFIX: u16 = 0x88FB;
+
+/// What a frame's payload is, as far as the envelope tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Payload {
+    /// TCP segment or UDP datagram with payload at [`Frame::off`].
+    Transport = 0,
+    /// TCP segment without payload.
+    Empty = 1,
+    /// Payload of a layer-2 protocol at [`Frame::off`].
+    Layer2 = 2,
+    /// IP that is neither TCP nor UDP.
+    OtherIp = 3,
+    /// Second or later fragment.
+    Fragment = 4,
+    /// Broken headers.
+    Bad = 5,
+}
+
+/// Addresses and payload bounds of a frame (map memory of the kernel program; host byte order).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Frame {
+    /// Source address in four words, most significant first: IPv6, IPv4 as `::ffff:a.b.c.d`, or for layer 2 the MAC
+    /// in the last 48 bits.
+    pub src: [u32; 4],
+    /// Destination address, like `src`.
+    pub dst: [u32; 4],
+    /// Source MAC in the high 48 bits, source port in the low 16 (0 without ports).
+    pub src_end: u64,
+    /// Destination MAC and port, like `src_end`.
+    pub dst_end: u64,
+    /// Length of the frame in octets, padding included.
+    pub len: u32,
+    /// Offset of the payload.
+    pub off: u32,
+    /// End of the payload: from the IP, UDP or LLC length, never from the buffer.
+    pub end: u32,
+    /// See [`crate::flags`].
+    pub flags: u32,
+    /// EtherType behind VLAN, redundancy and SNAP headers.
+    pub ethertype: u16,
+    /// Outer VLAN id, 0 for untagged and for priority tags.
+    pub vlan: u16,
+    /// Inner VLAN id, 0 for none.
+    pub vlan_inner: u16,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+    /// IP protocol number, 0 without IP.
+    pub l4: u8,
+    /// TCP flags octet.
+    pub tcp: u8,
+}
+
+/// Size of [`Frame`] in octets.
+pub const FRAME_SIZE: usize = 80;
+const _: () = assert!(size_of::<Frame>() == FRAME_SIZE);
+
+/// Reads the envelope of a frame of `len` octets into `f`. Only the first [`REACH`] octets are looked at.
+#[inline(always)]
+pub fn parse<B: Bytes>(b: B, len: u32, f: &mut Frame) -> Payload {
+    f.len = len;
+    f.flags = if len > REACH { flags::BEYOND_REACH } else { 0 };
+    f.vlan = 0;
+    f.vlan_inner = 0;
+    f.sport = 0;
+    f.dport = 0;
+    f.l4 = 0;
+    f.tcp = 0;
+    let (Some(dst), Some(src)) = (b.be64(0), b.be64(6)) else {
+        f.src = [0; 4];
+        f.dst = [0; 4];
+        f.src_end = 0;
+        f.dst_end = 0;
+        f.ethertype = 0;
+        return Payload::Bad;
+    };
+    f.dst_end = dst & !0xFFFF;
+    f.src_end = src & !0xFFFF;
+    let mut off = 14;
+    let mut ethertype = src as u16;
+    if is_tag(ethertype) && !tags(b, f, &mut off, &mut ethertype) {
+        return bad(f, ethertype);
+    }
+    if ethertype <= 1500 {
+        return llc(b, f, off, ethertype);
+    }
+    network(b, f, off, ethertype)
+}
+
+#[inline(always)]
+fn bad(f: &mut Frame, ethertype: u16) -> Payload {
+    layer2_addresses(f);
+    f.ethertype = ethertype;
+    Payload::Bad
+}
+
+#[inline(always)]
+fn is_tag(ethertype: u16) -> bool {
+    ethertype == 0x8100 || ethertype == 0x88A8 || ethertype == 0x9100 || ethertype == HSR_TAG || ethertype == R_TAG
+}
+
+/// Skips VLAN tags and one redundancy tag. False when a tag is cut off.
+#[inline(always)]
+fn tags<B: Bytes>(b: B, f: &mut Frame, off: &mut u32, ethertype: &mut u16) -> bool {
+    for depth in 0..VLAN_TAGS + 1 {
+        if *ethertype == HSR_TAG || *ethertype == R_TAG {
+            // HSR: path and size 2, sequence 2, EtherType; R-TAG: reserved 2, sequence 2, EtherType.
+            let Some(next) = b.be16(*off + 4) else { return false };
+            *ethertype = next;
+            *off += 6;
+            f.flags |= flags::REDUNDANCY;
+        } else if *ethertype == 0x8100 || *ethertype == 0x88A8 || *ethertype == 0x9100 {
+            let Some(tag) = b.be32(*off) else { return false };
+            let vid = ((tag >> 16) & 0xFFF) as u16;
+            // A priority tag (VLAN id 0) is no VLAN: it must not make a second conversation.
+            if depth == 0 || f.vlan == 0 {
+                f.vlan = vid;
+            } else {
+                f.vlan_inner = vid;
+            }
+            *ethertype = tag as u16;
+            *off += 4;
+        }
+    }
+    if is_tag(*ethertype) {
+        f.flags |= flags::VLAN_DEPTH;
+    }
+    true
+}
+
+/// IEEE 802.3 length field with LLC; SNAP with OUI 0 carries an EtherType.
+#[inline(always)]
+fn llc<B: Bytes>(b: B, f: &mut Frame, off: u32, length: u16) -> Payload {
+    let Some(header) = b.be64(off) else { return bad(f, 0) };
+    if header >> 16 == 0xAAAA_0300_0000 {
+        f.flags |= flags::SNAP;
+        let end = off + length as u32;
+        return network(b.until(end), f, off + 8, header as u16);
+    }
+    layer2_addresses(f);
+    f.ethertype = 0;
+    f.off = off;
+    f.end = off;
+    Payload::Layer2
+}
+
+#[inline(always)]
+fn layer2_addresses(f: &mut Frame) {
+    f.src = [0, 0, (f.src_end >> 48) as u32, (f.src_end >> 16) as u32];
+    f.dst = [0, 0, (f.dst_end >> 48) as u32, (f.dst_end >> 16) as u32];
+}
+
+#[inline(always)]
+fn network<B: Bytes>(b: B, f: &mut Frame, off: u32, ethertype: u16) -> Payload {
+    f.ethertype = ethertype;
+    if ethertype == IPV4 {
+        return ipv4(b, f, off);
+    }
+    if ethertype == IPV6 {
+        return ipv6(b, f, off);
+    }
+    layer2_addresses(f);
+    f.off = off;
+    f.end = b.len();
+    Payload::Layer2
+}
+
+/// Takes a PRP trailer off the end of a layer-2 payload: suffix, LAN id and size must all fit (IEC 62439-3 cl. 4.2.7.4).
+#[inline(always)]
+pub fn strip_prp<B: Bytes>(b: B, f: &mut Frame) {
+    if f.end < f.off + 6 || f.len > REACH {
+        return;
+    }
+    let Some(trailer) = b.be32(f.end - 4) else { return };
+    let (lan, size) = (trailer >> 28, (trailer >> 16) & 0xFFF);
+    if trailer as u16 == PRP_SUFFIX && (lan == 0xA || lan == 0xB) && size == f.end - f.off {
+        f.end -= 6;
+        f.flags |= flags::REDUNDANCY;
+    }
+}
+
+#[inline(always)]
+fn ipv4<B: Bytes>(b: B, f: &mut Frame, off: u32) -> Payload {
+    let (Some(a), Some(c), Some(addr)) = (b.be64(off), b.be32(off + 8), b.be64(off + 12)) else {
+        return bad(f, IPV4);
+    };
+    f.src = [0, 0, 0xFFFF, (addr >> 32) as u32];
+    f.dst = [0, 0, 0xFFFF, addr as u32];
+    let header = ((a >> 56) & 0xF) as u32 * 4;
+    let total = ((a >> 32) & 0xFFFF) as u32;
+    if a >> 60 != 4 || header < 20 {
+        return Payload::Bad;
+    }
+    f.l4 = (c >> 16) as u8;
+    // A total length of 0 is what segmentation offload leaves in frames captured on their own host.
+    let mut end = if total == 0 { b.len() } else { off + total };
+    if end > b.len() {
+        end = b.len();
+        f.flags |= flags::SHORT_FRAME;
+    }
+    if header != 20 {
+        f.flags |= flags::IP_OPTIONS;
+    }
+    let fragment = a as u16;
+    if fragment & 0x3FFF != 0 {
+        f.flags |= flags::FRAGMENT;
+        if fragment & 0x1FFF != 0 {
+            return Payload::Fragment;
+        }
+    }
+    if off + header > end {
+        return Payload::Bad;
+    }
+    transport(b, f, off + header, end)
+}
+
+#[inline(always)]
+fn ipv6<B: Bytes>(b: B, f: &mut Frame, off: u32) -> Payload {
+    let (Some(a), Some(s0), Some(s1), Some(d0), Some(d1)) =
+        (b.be64(off), b.be64(off + 8), b.be64(off + 16), b.be64(off + 24), b.be64(off + 32))
+    else {
+        return bad(f, IPV6);
+    };
+    f.src = [(s0 >> 32) as u32, s0 as u32, (s1 >> 32) as u32, s1 as u32];
+    f.dst = [(d0 >> 32) as u32, d0 as u32, (d1 >> 32) as u32, d1 as u32];
+    if a >> 60 != 6 {
+        return Payload::Bad;
+    }
+    let mut next = (a >> 8) as u8;
+    let length = ((a >> 16) & 0xFFFF) as u32;
+    let mut at = off + 40;
+    let mut end = if length == 0 { b.len() } else { at + length };
+    if end > b.len() {
+        end = b.len();
+        f.flags |= flags::SHORT_FRAME;
+    }
+    if next != TCP && next != UDP {
+        for _ in 0..IPV6_EXTENSIONS {
+            // Hop-by-hop, routing, destination options; fragment; authentication (RFC 8200 cl. 4, RFC 4302).
+            if next != 0 && next != 43 && next != 60 && next != 44 && next != 51 {
+                break;
+            }
+            f.flags |= flags::IP_OPTIONS;
+            let Some(x) = b.be32(at) else {
+                f.l4 = next;
+                return Payload::Bad;
+            };
+            let mut size = (((x >> 16) & 0xFF) + 1) * 8;
+            if next == 44 {
+                size = 8;
+                f.flags |= flags::FRAGMENT;
+                if x & 0xFFF8 != 0 {
+                    f.l4 = (x >> 24) as u8;
+                    return Payload::Fragment;
+                }
+            }
+            if next == 51 {
+                size = (((x >> 16) & 0xFF) + 2) * 4;
+            }
+            next = (x >> 24) as u8;
+            at += size;
+        }
+        if next == 0 || next == 43 || next == 60 || next == 44 || next == 51 {
+            f.flags |= flags::IPV6_CHAIN;
+        }
+    }
+    f.l4 = next;
+    if at > end {
+        return Payload::Bad;
+    }
+    transport(b, f, at, end)
+}
+
+#[inline(always)]
+fn transport<B: Bytes>(b: B, f: &mut Frame, off: u32, end: u32) -> Payload {
+    if f.l4 != TCP && f.l4 != UDP {
+        f.off = off;
+        f.end = end;
+        return Payload::OtherIp;
+    }
+    let Some(head) = b.until(end).be64(off) else { return Payload::Bad };
+    f.sport = (head >> 48) as u16;
+    f.dport = (head >> 32) as u16;
+    f.src_end |= head >> 48;
+    f.dst_end |= (head >> 32) & 0xFFFF;
+    if f.l4 == UDP {
+        let length = (head >> 16) as u16 as u32;
+        f.off = off + 8;
+        f.end = end;
+        if length >= 8 && off + length < end {
+            f.end = off + length;
+        } else if off + length > end {
+            f.flags |= flags::SHORT_FRAME;
+        }
+        return if f.off < f.end { Payload::Transport } else { Payload::Empty };
+    }
+    let Some(more) = b.until(end).be16(off + 12) else { return Payload::Bad };
+    let header = (more >> 12) as u32 * 4;
+    f.tcp = more as u8;
+    f.off = off + header;
+    f.end = end;
+    if header < 20 || f.off > end {
+        return Payload::Bad;
+    }
+    if f.off == end { Payload::Empty } else { Payload::Transport }
+}

@@ -1,0 +1,230 @@
+//! The protocols: one file each, one line each in the list below.
+//!
+//! # Adding a protocol
+//!
+//! 1. Write `proto/<name>.rs`: module head (transport, layout with offsets, source of the facts, what is not parsed), a
+//!    unit struct that implements [`Protocol`], its function table with [`functions!`], tests.
+//! 2. Add one line to the list at the end of the `protocols!` call here. Numbers are map format: take the next one,
+//!    never reuse one.
+//! 3. Add test vectors `tests/data/<name>.toml` and the README's row (`cargo xtask tidy` prints it).
+//!
+//! Nothing else: the kernel program, replay, the port table, the schema and the benches are made from the list.
+//!
+//! # Writing `step`
+//!
+//! - It is called with [`Walk::off`] at the first octet of a PDU (or of what the previous step put in
+//!   [`Walk::inner`]) and parses **one** thing. It never loops over PDUs: the walk does.
+//! - First the signature. Not a PDU of this protocol: return [`Step::REFUSE`] and push nothing. Off its port
+//!   ([`Walk::strict`]) ask for every check that the specification allows.
+//! - Set [`Walk::pdu_end`] as soon as the length is known; it may lie behind the payload (split over segments).
+//! - Push one [`Op`] for each operation, then [`Step::DONE`], or [`Walk::inner`] for what is nested.
+//! - The header is readable but the function is not (segment ends): [`Step::PARTIAL`]. Rules broken with the protocol
+//!   certain: [`Step::MALFORMED`], after pushing what a lenient receiver might still execute.
+//! - Function tables are arrays, not `match` over codes: the verifier follows every arm of a `match`.
+//! - Mark [`Op::kind`] state-changing only for what asks for the change: see [`op`].
+
+use core::fmt;
+
+use crate::bytes::Bytes;
+use crate::op::{Class, Dir, Kind, Op};
+use crate::walk::{Step, Walk};
+
+/// Where a protocol is registered. Content still has to validate there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Binding {
+    /// TCP ports.
+    pub tcp: &'static [u16],
+    /// UDP ports.
+    pub udp: &'static [u16],
+    /// EtherTypes.
+    pub ethertypes: &'static [u16],
+}
+
+/// Test on the first four octets of a transport payload that makes a protocol a candidate off its port.
+#[derive(Clone, Copy, Debug)]
+pub struct Sniff {
+    /// IP protocol number, 0 for TCP and UDP.
+    pub l4: u8,
+    /// Bits that count.
+    pub mask: u32,
+    /// Their value, big-endian.
+    pub value: u32,
+}
+
+impl Sniff {
+    /// Never a candidate by content.
+    pub const NEVER: &'static [Sniff] = &[];
+}
+
+/// One line of a function table, as the program prints it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Function in the encoding of the protocol's `path`.
+    pub function: u32,
+    /// Name in the protocol's own words.
+    pub name: &'static str,
+    /// Operation class.
+    pub class: Class,
+    /// Does it change the state of the device or the process?
+    pub state_changing: bool,
+}
+
+/// A protocol: binding, parser and vocabulary.
+pub trait Protocol {
+    /// Name as in JSON, configuration and the truth files.
+    const NAME: &'static str;
+    /// Title for people, with the specification.
+    const TITLE: &'static str;
+    /// Registered ports and EtherTypes.
+    const BINDING: Binding;
+    /// Candidates by content.
+    const SNIFF: &'static [Sniff] = Sniff::NEVER;
+    /// Parses one thing at [`Walk::off`].
+    fn step<B: Bytes>(b: B, w: &mut Walk) -> Step;
+    /// Writes a function as a path without the protocol's name, e.g. `3` or `job/0x04`.
+    fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result;
+    /// Calls `each` with every line of the function tables.
+    fn rows(each: &mut dyn FnMut(Row));
+}
+
+/// Makes a 256-entry kind table for the parser and the rows for people from one line a code.
+///
+/// `functions! { TABLE rows = each_row; 0x05 "Write Single Coil" Write!; }`: `!` marks state-changing codes. Codes that
+/// are not listed are [`Kind::UNLISTED`].
+macro_rules! functions {
+    ($(#[$meta:meta])* $table:ident, $rows:ident, base $base:expr; $($code:literal $name:literal $class:ident $(! $(+ $never:tt)?)?;)+) => {
+        $(#[$meta])*
+        static $table: [u8; 256] = {
+            let mut t = [$crate::op::Kind::UNLISTED.0; 256];
+            $(t[$code] = $crate::op::Kind::new($crate::op::Class::$class, [0 $(, 1 $($never)?)?].len() == 2).0;)+
+            t
+        };
+        fn $rows(each: &mut dyn FnMut($crate::proto::Row)) {
+            $(each($crate::proto::Row {
+                function: $base | $code,
+                name: $name,
+                class: $crate::op::Class::$class,
+                state_changing: [0 $(, 1 $($never)?)?].len() == 2,
+            });)+
+        }
+    };
+}
+
+/// An operation. State-changing is kept only when `dir` asks for the change (request, publish or unknown direction):
+/// an answer to a write changes nothing.
+#[inline(always)]
+pub fn op<P: Number>(function: u32, kind: u8, dir: Dir, unit: u32) -> Op {
+    let kind = if matches!(dir, Dir::Response) { kind & !Kind::STATE_CHANGING } else { kind };
+    Op { function, unit, addr: 0, span: 0, proto: P::NUMBER, kind, dir: dir as u8, pdu: 0 }
+}
+
+/// The number that a protocol has in the list.
+pub trait Number {
+    /// See [`Proto`].
+    const NUMBER: u8;
+}
+
+macro_rules! protocols {
+    ($d:tt $($nr:literal $variant:ident $module:ident;)+) => {
+        $(pub mod $module;)+
+
+        /// Every protocol. Numbers are map format and are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Proto {
+            $(#[doc = concat!("See [`mod@", stringify!($module), "`].")] $variant = $nr,)+
+        }
+
+        $(impl Number for $module::$variant { const NUMBER: u8 = $nr; })+
+
+        impl Proto {
+            /// Every protocol, in the order of the list.
+            pub const ALL: &[Proto] = &[$(Proto::$variant),+];
+            /// The protocol with this number.
+            pub fn from_code(code: u8) -> Option<Proto> {
+                match code { $($nr => Some(Proto::$variant),)+ _ => None }
+            }
+            /// Name as in JSON.
+            pub fn name(self) -> &'static str {
+                match self { $(Proto::$variant => <$module::$variant as Protocol>::NAME),+ }
+            }
+            /// Title for people.
+            pub fn title(self) -> &'static str {
+                match self { $(Proto::$variant => <$module::$variant as Protocol>::TITLE),+ }
+            }
+            /// Registered ports and EtherTypes.
+            pub fn binding(self) -> Binding {
+                match self { $(Proto::$variant => <$module::$variant as Protocol>::BINDING),+ }
+            }
+            /// Name of the file in `proto/`, without its extension.
+            pub fn module(self) -> &'static str {
+                match self { $(Proto::$variant => stringify!($module)),+ }
+            }
+            /// Writes a function as a path without the protocol's name.
+            pub fn path(self, function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
+                match self { $(Proto::$variant => <$module::$variant as Protocol>::path(function, out)),+ }
+            }
+            /// Calls `each` with every line of the function tables.
+            pub fn rows(self, each: &mut dyn FnMut(Row)) {
+                match self { $(Proto::$variant => <$module::$variant as Protocol>::rows(each)),+ }
+            }
+        }
+
+        /// One step of the protocol with this number (user space; the kernel calls a subprogram each).
+        pub fn step<B: Bytes>(proto: u8, b: B, w: &mut Walk) -> Step {
+            match proto { $($nr => <$module::$variant as Protocol>::step(b, w),)+ _ => Step::REFUSE }
+        }
+
+        /// Candidate by the first four octets of a payload, 0 for none.
+        #[inline(always)]
+        pub fn sniff(first: u32, l4: u8) -> u8 {
+            $({
+                const S: &[Sniff] = <$module::$variant as Protocol>::SNIFF;
+                if hit::<0>(S, first, l4) | hit::<1>(S, first, l4) | hit::<2>(S, first, l4) | hit::<3>(S, first, l4) {
+                    return $nr;
+                }
+            })+
+            0
+        }
+
+        /// Calls a macro with `number Variant module;` for each protocol: how the kernel crate makes its subprograms.
+        #[macro_export]
+        macro_rules! for_each_protocol {
+            ($d callback:ident) => { $d callback! { $($nr $variant $module;)+ } };
+        }
+    };
+}
+
+/// Does the sniff at index `I` fit? Constant index, so that no table of pointers reaches the kernel object.
+#[inline(always)]
+fn hit<const I: usize>(s: &'static [Sniff], first: u32, l4: u8) -> bool {
+    match s.get(I) {
+        Some(s) => (s.l4 == 0 || s.l4 == l4) && first & s.mask == s.value,
+        None => false,
+    }
+}
+
+protocols! { $
+    1 Modbus modbus;
+    2 Umas umas;
+}
+
+/// A function as the truth files and JSON write it: `modbus:3`.
+pub struct Path {
+    /// Protocol number.
+    pub proto: u8,
+    /// Function in its encoding.
+    pub function: u32,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Proto::from_code(self.proto) {
+            Some(p) => {
+                write!(f, "{}:", p.name())?;
+                p.path(self.function, f)
+            }
+            None => write!(f, "{}:{:#x}", self.proto, self.function),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The walk over all PDUs of a segment: one parser step after the other, whatever is nested in what.
+//!
+//! A parser looks at one thing (one PDU, or one service inside it), pushes what it found with [`Walk::push`], and says
+//! with a [`Step`] where to go on. The loop, its bounds, pipelining and the choice between candidates are here, once.
+
+use crate::bytes::Bytes;
+use crate::flags;
+use crate::limits::{OPS, PDUS, STEPS};
+use crate::op::{Dir, Op};
+use crate::reason::Outcome;
+
+/// What a parser step found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Step(pub u32);
+
+impl Step {
+    /// These octets are not a PDU of this protocol. At the start of a segment the next candidate is tried.
+    pub const REFUSE: Step = Step(0);
+    /// Go on with the parser in [`Walk::proto`] at [`Walk::off`]: a nested layer or the next service of this PDU.
+    pub const INNER: Step = Step(1);
+    /// The PDU that ends at [`Walk::pdu_end`] is done.
+    pub const DONE: Step = Step(2);
+    /// The protocol is certain, the PDU breaks its rules; nothing behind it can be trusted.
+    pub const MALFORMED: Step = Step(3);
+    /// The segment ends before the function can be read.
+    pub const PARTIAL: Step = Step(4);
+}
+
+/// How a candidate protocol was chosen, and what follows for the direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hint {
+    /// Chosen by content alone: only the strong signature counts, the direction is open.
+    Content = 0,
+    /// The destination port is registered for it: towards the server.
+    ToServer = 1,
+    /// The source port is registered for it: from the server.
+    FromServer = 2,
+    /// The EtherType is registered for it.
+    EtherType = 3,
+}
+
+/// Up to three candidates, best first, packed so that the kernel program needs no indexed array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Candidates(pub u32);
+
+impl Candidates {
+    /// Adds a candidate behind those already there; 0 is no protocol.
+    #[inline(always)]
+    pub fn with(self, slot: u32, proto: u8, hint: Hint) -> Self {
+        if proto == 0 { self } else { Candidates(self.0 | ((proto as u32) | ((hint as u32) << 8)) << (slot * 10)) }
+    }
+    /// Takes the first candidate off.
+    #[inline(always)]
+    pub fn next(&mut self) -> Option<(u8, u8)> {
+        let mut bits = self.0;
+        if bits & 0xFF == 0 {
+            bits >>= 10;
+        }
+        if bits & 0xFF == 0 {
+            bits >>= 10;
+        }
+        if bits & 0xFF == 0 {
+            return None;
+        }
+        self.0 = bits >> 10;
+        Some((bits as u8, ((bits >> 8) & 3) as u8))
+    }
+}
+
+/// Cursor and result of the walk over one segment (map memory of the kernel program).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Walk {
+    /// Offset in the frame of what the next step parses.
+    pub off: u32,
+    /// End of the payload.
+    pub end: u32,
+    /// End of the nested layer that is being parsed; the payload's end at the start of a PDU.
+    pub inner_end: u32,
+    /// Where the next PDU starts, once the current one's length is known. May lie behind `end`.
+    pub pdu_end: u32,
+    /// Flags found so far, see [`crate::flags`].
+    pub flags: u32,
+    /// Number of operations in `ops`.
+    pub n_ops: u32,
+    /// PDUs completed.
+    pub pdus: u32,
+    /// Protocol whose parser starts each PDU.
+    pub root: u8,
+    /// Protocol whose parser runs next.
+    pub proto: u8,
+    /// [`Hint`] number of the candidate.
+    pub hint: u8,
+    /// Nesting depth of the current PDU, for parsers that recurse.
+    pub depth: u8,
+    /// Memory of the parser between steps of one PDU; zero at the start of each.
+    pub mem: [u32; 6],
+    /// The operations, in order.
+    pub ops: [Op; OPS],
+}
+
+/// Size of [`Walk`] in octets.
+pub const WALK_SIZE: usize = 56 + OPS * crate::op::OP_SIZE;
+const _: () = assert!(size_of::<Walk>() == WALK_SIZE);
+
+impl Default for Walk {
+    fn default() -> Self {
+        Walk {
+            off: 0,
+            end: 0,
+            inner_end: 0,
+            pdu_end: 0,
+            flags: 0,
+            n_ops: 0,
+            pdus: 0,
+            root: 0,
+            proto: 0,
+            hint: 0,
+            depth: 0,
+            mem: [0; 6],
+            ops: [Op { function: 0, unit: 0, addr: 0, span: 0, proto: 0, kind: 0, dir: 0, pdu: 0 }; OPS],
+        }
+    }
+}
+
+impl Walk {
+    /// Records one operation; with more than [`OPS`] the segment is flagged and the last slot kept.
+    #[inline(always)]
+    pub fn push(&mut self, mut op: Op) {
+        let n = self.n_ops;
+        if n >= OPS as u32 {
+            self.flags |= flags::WALK_LIMIT;
+            return;
+        }
+        op.pdu = self.pdus as u8;
+        if let Some(slot) = self.ops.get_mut(n as usize & (OPS - 1)) {
+            *slot = op;
+        }
+        self.n_ops = n + 1;
+    }
+
+    /// Off its registered port a protocol needs its strong signature.
+    #[inline(always)]
+    pub fn strict(&self) -> bool {
+        self.hint == Hint::Content as u8
+    }
+
+    /// Direction that the ports suggest.
+    #[inline(always)]
+    pub fn port_dir(&self) -> Dir {
+        if self.hint == Hint::ToServer as u8 {
+            Dir::Request
+        } else if self.hint == Hint::FromServer as u8 {
+            Dir::Response
+        } else {
+            Dir::Unknown
+        }
+    }
+
+    /// Goes on with another parser in the nested octets `off..end` of the same PDU.
+    #[inline(always)]
+    pub fn inner(&mut self, proto: u8, off: u32, end: u32) -> Step {
+        self.proto = proto;
+        self.off = off;
+        self.inner_end = end;
+        Step::INNER
+    }
+
+    /// The operations found.
+    pub fn ops(&self) -> &[Op] {
+        self.ops.get(..self.n_ops as usize).unwrap_or(&self.ops)
+    }
+}
+
+/// Runs the step of a protocol by its number. The kernel calls one verified subprogram a protocol; user space matches.
+pub trait Steps<B: Bytes> {
+    /// One step of `proto`, [`Step::REFUSE`] for an unknown number.
+    fn step(&mut self, proto: u8, b: B, w: &mut Walk) -> Step;
+}
+
+/// Walks the payload `off..end` of a frame with the candidates given, best first.
+///
+/// The result is one of [`Outcome::Classified`], [`Outcome::Malformed`], [`Outcome::Unparsed`], [`Outcome::NotOt`].
+#[inline(always)]
+pub fn walk<B: Bytes, S: Steps<B>>(b: B, w: &mut Walk, off: u32, end: u32, mut from: Candidates, s: &mut S) -> Outcome {
+    let mut registered = false;
+    w.pdus = 0;
+    w.n_ops = 0;
+    w.end = end;
+    w.depth = 0;
+    let Some((proto, hint)) = from.next() else { return Outcome::NotOt };
+    start(w, off, proto, hint);
+    registered |= hint != Hint::Content as u8;
+    for _ in 0..STEPS {
+        let step = s.step(w.proto, b, w);
+        if step == Step::INNER {
+            continue;
+        }
+        if step == Step::DONE {
+            w.pdus += 1;
+            if w.pdu_end >= end {
+                if w.pdu_end > end {
+                    w.flags |= flags::SPLIT;
+                }
+                return finish(w, Outcome::Classified);
+            }
+            if w.pdus >= PDUS {
+                w.flags |= flags::WALK_LIMIT;
+                return finish(w, Outcome::Classified);
+            }
+            let (at, root, hint) = (w.pdu_end, w.root, w.hint);
+            start(w, at, root, hint);
+            continue;
+        }
+        if w.pdus != 0 {
+            // The octets behind whole PDUs do not begin another one, or only begin one.
+            w.flags |= if step == Step::PARTIAL { flags::SPLIT } else { flags::TRAILING };
+            if step == Step::MALFORMED {
+                w.flags |= flags::MALFORMED;
+            }
+            return finish(w, Outcome::Classified);
+        }
+        if step == Step::MALFORMED {
+            w.flags |= flags::MALFORMED;
+            return finish(w, Outcome::Malformed);
+        }
+        if step == Step::PARTIAL {
+            w.flags |= flags::SPLIT;
+            return finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed });
+        }
+        w.flags = 0;
+        w.n_ops = 0;
+        let Some((proto, hint)) = from.next() else {
+            return if registered { Outcome::Unparsed } else { Outcome::NotOt };
+        };
+        start(w, off, proto, hint);
+        registered |= hint != Hint::Content as u8;
+    }
+    w.flags |= flags::WALK_LIMIT;
+    finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed })
+}
+
+#[inline(always)]
+fn start(w: &mut Walk, off: u32, proto: u8, hint: u8) {
+    w.off = off;
+    w.inner_end = w.end;
+    w.pdu_end = w.end;
+    w.root = proto;
+    w.proto = proto;
+    w.hint = hint;
+    w.depth = 0;
+    w.mem = [0; 6];
+}
+
+#[inline(always)]
+fn finish(w: &mut Walk, outcome: Outcome) -> Outcome {
+    if w.pdus > 1 {
+        w.flags |= flags::PIPELINED;
+    }
+    if w.hint == Hint::Content as u8 {
+        w.flags |= flags::PORT_MISMATCH;
+    }
+    outcome
+}

@@ -1,0 +1,59 @@
+//! Every map of the program, with its reason; no map is defined elsewhere.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, RingBuf};
+use ot_xdp_common::classify::BINDING_WORDS;
+use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
+use ot_xdp_common::wire::{FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch};
+
+/// Working memory of the frame in hand: too large for the stack, and read by replay.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Port and EtherType to protocol, written by user space from the protocol files and the configuration.
+#[map]
+static BINDINGS: Array<u64> = Array::with_max_entries(BINDING_WORDS, 0);
+
+/// Counters by conversation and function. Not LRU: nothing that the baseline needs is evicted.
+#[map]
+pub static FLOWS: PerCpuHashMap<FlowKey, FlowValue> = PerCpuHashMap::with_max_entries(FLOW_ENTRIES, 0);
+
+/// Counters by port, for the accounting equation.
+#[map]
+static PORTS: PerCpuArray<PortValue> = PerCpuArray::with_max_entries(PORT_SLOTS, 0);
+
+/// Where operations are counted when FLOWS is full, so that totals stay exact.
+#[map]
+static OVERFLOW: PerCpuArray<OverflowValue> = PerCpuArray::with_max_entries(OVERFLOW_SLOTS, 0);
+
+/// Keys counted for the first time.
+#[map]
+pub static FIRST_SEEN: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// This CPU's working memory.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: an element of a per-CPU array; the program runs to its end on one CPU without being entered again.
+    SCRATCH.get_ptr_mut(0).map(|p| unsafe { &mut *p })
+}
+
+/// Eight entries of the binding tables.
+#[inline(always)]
+pub fn binding(word: u32) -> u64 {
+    BINDINGS.get(word).copied().unwrap_or(0)
+}
+
+/// This CPU's counters of the port with this interface index.
+#[inline(always)]
+pub fn port(ifindex: u32) -> Option<&'static mut PortValue> {
+    // SAFETY: as for `scratch`.
+    PORTS.get_ptr_mut(ifindex % PORT_SLOTS).map(|p| unsafe { &mut *p })
+}
+
+/// This CPU's overflow bucket for a protocol and class.
+#[inline(always)]
+pub fn overflow(proto: u8, class: u8) -> Option<&'static mut OverflowValue> {
+    let slot = (proto as u32 & 127) * 32 + (class as u32 & 31);
+    // SAFETY: as for `scratch`.
+    OVERFLOW.get_ptr_mut(slot).map(|p| unsafe { &mut *p })
+}

@@ -1,0 +1,2 @@
+//! Arguments to stages; the only place that turns errors into exit codes.
+fn main() {}

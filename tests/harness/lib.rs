@@ -1,0 +1,1 @@
+//! Programs and guards that the cross-crate tests share.

@@ -1,0 +1,2 @@
+//! Build, set-up, test and bench tasks.
+fn main() {}
