@@ -1,9 +1,8 @@
 //! From a frame to its operations and its outcome: envelope, choice of candidates, walk, worst operation.
 
 use crate::bytes::Bytes;
-use crate::frame::{self, Frame, Payload, TCP, UDP};
+use crate::frame::{self, Envelope, Frame, Payload, TCP, UDP};
 use crate::limits::REACH;
-use crate::op::{Kind, risk_of};
 use crate::proto;
 use crate::reason::Outcome;
 use crate::walk::{Candidates, Hint, Steps, Walk, walk};
@@ -35,6 +34,10 @@ pub trait Bindings {
     }
 }
 
+/// Everything that classification asks of the side it runs on.
+pub trait Env<B: Bytes>: Bindings + Envelope<B> + Steps<B> {}
+impl<B: Bytes, T: Bindings + Envelope<B> + Steps<B>> Env<B> for T {}
+
 /// Result of [`classify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classified {
@@ -46,13 +49,11 @@ pub struct Classified {
 
 /// Classifies one frame of `len` octets, of which `b` shows the first ones.
 #[inline(always)]
-pub fn classify<B: Bytes, E: Bindings + Steps<B>>(b: B, len: u32, f: &mut Frame, w: &mut Walk, env: &mut E) -> Classified {
-    w.flags = 0;
-    w.n_ops = 0;
-    w.pdus = 0;
+pub fn classify<B: Bytes, E: Env<B>>(b: B, len: u32, f: &mut Frame, w: &mut Walk, env: &mut E) -> Classified {
+    w.clear();
     w.root = 0;
     let b = b.until(REACH);
-    let payload = frame::parse(b, len, f);
+    let payload = frame::parse(b, len, f, env);
     let (outcome, port) = match payload {
         Payload::Transport => transport(b, f, w, env),
         Payload::Layer2 => layer2(b, f, w, env),
@@ -66,7 +67,7 @@ pub fn classify<B: Bytes, E: Bindings + Steps<B>>(b: B, len: u32, f: &mut Frame,
 }
 
 #[inline(always)]
-fn transport<B: Bytes, E: Bindings + Steps<B>>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> (Outcome, u16) {
+fn transport<B: Bytes, E: Env<B>>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> (Outcome, u16) {
     let table = if f.l4 == UDP { Table::Udp } else { Table::Tcp };
     let to = env.proto(table, f.dport);
     let mut from = env.proto(table, f.sport);
@@ -113,7 +114,7 @@ fn server_port(f: &Frame, w: &Walk) -> u16 {
 }
 
 #[inline(always)]
-fn layer2<B: Bytes, E: Bindings + Steps<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> (Outcome, u16) {
+fn layer2<B: Bytes, E: Env<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> (Outcome, u16) {
     let proto = env.proto(Table::EtherType, f.ethertype);
     if proto == 0 {
         return (Outcome::NotOt, f.ethertype);
@@ -131,27 +132,4 @@ fn empty<E: Bindings>(f: &Frame, env: &mut E) -> (Outcome, u16) {
     } else {
         (Outcome::NoPayload, 0)
     }
-}
-
-/// Index of the worst operation: highest risk, then state-changing, then first.
-#[inline(always)]
-pub fn lead(w: &Walk) -> u32 {
-    let (mut best, mut best_rank) = (0, 0);
-    let n = w.n_ops;
-    if n <= 1 {
-        return 0;
-    }
-    for i in 0..crate::limits::OPS as u32 {
-        if i >= n {
-            break;
-        }
-        let Some(op) = w.ops.get(i as usize) else { break };
-        let kind = Kind(op.kind);
-        let rank = (risk_of(kind.class()) as u32) * 2 + kind.state_changing() as u32 + 1;
-        if rank > best_rank {
-            best = i;
-            best_rank = rank;
-        }
-    }
-    best
 }

@@ -79,9 +79,22 @@ pub struct Frame {
 pub const FRAME_SIZE: usize = 80;
 const _: () = assert!(size_of::<Frame>() == FRAME_SIZE);
 
+/// The two loops of the envelope, as steps of their own: the kernel program calls them as separately verified
+/// subprograms, because few frames need them and unrolled in the main path they would multiply the verifier's work.
+pub trait Envelope<B: Bytes> {
+    /// See [`tags`].
+    fn tags(&mut self, b: B, f: &mut Frame) -> bool {
+        tags(b, f)
+    }
+    /// See [`ipv6_chain`].
+    fn ipv6_chain(&mut self, b: B, f: &mut Frame) -> bool {
+        ipv6_chain(b, f)
+    }
+}
+
 /// Reads the envelope of a frame of `len` octets into `f`. Only the first [`REACH`] octets are looked at.
 #[inline(always)]
-pub fn parse<B: Bytes>(b: B, len: u32, f: &mut Frame) -> Payload {
+pub fn parse<B: Bytes, E: Envelope<B>>(b: B, len: u32, f: &mut Frame, env: &mut E) -> Payload {
     f.len = len;
     f.flags = if len > REACH { flags::BEYOND_REACH } else { 0 };
     f.vlan = 0;
@@ -90,32 +103,36 @@ pub fn parse<B: Bytes>(b: B, len: u32, f: &mut Frame) -> Payload {
     f.dport = 0;
     f.l4 = 0;
     f.tcp = 0;
+    f.end = b.len();
     let (Some(dst), Some(src)) = (b.be64(0), b.be64(6)) else {
         f.src = [0; 4];
         f.dst = [0; 4];
         f.src_end = 0;
         f.dst_end = 0;
         f.ethertype = 0;
+        f.off = 0;
         return Payload::Bad;
     };
     f.dst_end = dst & !0xFFFF;
     f.src_end = src & !0xFFFF;
-    let mut off = 14;
-    let mut ethertype = src as u16;
-    if is_tag(ethertype) && !tags(b, f, &mut off, &mut ethertype) {
-        return bad(f, ethertype);
+    f.off = 14;
+    f.ethertype = src as u16;
+    if is_tag(f.ethertype) && !env.tags(b, f) {
+        layer2_addresses(f);
+        return Payload::Bad;
     }
-    if ethertype <= 1500 {
-        return llc(b, f, off, ethertype);
+    if f.ethertype <= 1500 && !llc(b, f) {
+        layer2_addresses(f);
+        return Payload::Layer2;
     }
-    network(b, f, off, ethertype)
-}
-
-#[inline(always)]
-fn bad(f: &mut Frame, ethertype: u16) -> Payload {
+    if f.ethertype == IPV4 {
+        return ipv4(b, f);
+    }
+    if f.ethertype == IPV6 {
+        return ipv6(b, f, env);
+    }
     layer2_addresses(f);
-    f.ethertype = ethertype;
-    Payload::Bad
+    Payload::Layer2
 }
 
 #[inline(always)]
@@ -123,70 +140,63 @@ fn is_tag(ethertype: u16) -> bool {
     ethertype == 0x8100 || ethertype == 0x88A8 || ethertype == 0x9100 || ethertype == HSR_TAG || ethertype == R_TAG
 }
 
-/// Skips VLAN tags and one redundancy tag. False when a tag is cut off.
+/// Skips VLAN tags and one redundancy tag from [`Frame::off`] on. False when a tag is cut off.
 #[inline(always)]
-fn tags<B: Bytes>(b: B, f: &mut Frame, off: &mut u32, ethertype: &mut u16) -> bool {
-    for depth in 0..VLAN_TAGS + 1 {
-        if *ethertype == HSR_TAG || *ethertype == R_TAG {
+pub fn tags<B: Bytes>(b: B, f: &mut Frame) -> bool {
+    let (mut off, mut ethertype) = (f.off, f.ethertype);
+    for _ in 0..VLAN_TAGS + 1 {
+        if !is_tag(ethertype) {
+            break;
+        }
+        if ethertype == HSR_TAG || ethertype == R_TAG {
             // HSR: path and size 2, sequence 2, EtherType; R-TAG: reserved 2, sequence 2, EtherType.
-            let Some(next) = b.be16(*off + 4) else { return false };
-            *ethertype = next;
-            *off += 6;
+            let Some(next) = b.be16(off + 4) else { return false };
+            ethertype = next;
+            off += 6;
             f.flags |= flags::REDUNDANCY;
-        } else if *ethertype == 0x8100 || *ethertype == 0x88A8 || *ethertype == 0x9100 {
-            let Some(tag) = b.be32(*off) else { return false };
+        } else {
+            let Some(tag) = b.be32(off) else { return false };
             let vid = ((tag >> 16) & 0xFFF) as u16;
             // A priority tag (VLAN id 0) is no VLAN: it must not make a second conversation.
-            if depth == 0 || f.vlan == 0 {
+            if f.vlan == 0 {
                 f.vlan = vid;
             } else {
                 f.vlan_inner = vid;
             }
-            *ethertype = tag as u16;
-            *off += 4;
+            ethertype = tag as u16;
+            off += 4;
         }
     }
-    if is_tag(*ethertype) {
+    f.off = off;
+    f.ethertype = ethertype;
+    if is_tag(ethertype) {
         f.flags |= flags::VLAN_DEPTH;
     }
     true
 }
 
-/// IEEE 802.3 length field with LLC; SNAP with OUI 0 carries an EtherType.
+/// IEEE 802.3 length field with LLC; SNAP with OUI 0 carries an EtherType. False when there is none.
 #[inline(always)]
-fn llc<B: Bytes>(b: B, f: &mut Frame, off: u32, length: u16) -> Payload {
-    let Some(header) = b.be64(off) else { return bad(f, 0) };
-    if header >> 16 == 0xAAAA_0300_0000 {
-        f.flags |= flags::SNAP;
-        let end = off + length as u32;
-        return network(b.until(end), f, off + 8, header as u16);
-    }
-    layer2_addresses(f);
+fn llc<B: Bytes>(b: B, f: &mut Frame) -> bool {
+    let end = f.off + f.ethertype as u32;
     f.ethertype = 0;
-    f.off = off;
-    f.end = off;
-    Payload::Layer2
+    if end < f.end {
+        f.end = end;
+    }
+    let Some(header) = b.until(f.end).be64(f.off) else { return false };
+    if header >> 16 != 0xAAAA_0300_0000 {
+        return false;
+    }
+    f.flags |= flags::SNAP;
+    f.off += 8;
+    f.ethertype = header as u16;
+    true
 }
 
 #[inline(always)]
 fn layer2_addresses(f: &mut Frame) {
     f.src = [0, 0, (f.src_end >> 48) as u32, (f.src_end >> 16) as u32];
     f.dst = [0, 0, (f.dst_end >> 48) as u32, (f.dst_end >> 16) as u32];
-}
-
-#[inline(always)]
-fn network<B: Bytes>(b: B, f: &mut Frame, off: u32, ethertype: u16) -> Payload {
-    f.ethertype = ethertype;
-    if ethertype == IPV4 {
-        return ipv4(b, f, off);
-    }
-    if ethertype == IPV6 {
-        return ipv6(b, f, off);
-    }
-    layer2_addresses(f);
-    f.off = off;
-    f.end = b.len();
-    Payload::Layer2
 }
 
 /// Takes a PRP trailer off the end of a layer-2 payload: suffix, LAN id and size must all fit (IEC 62439-3 cl. 4.2.7.4).
@@ -204,9 +214,11 @@ pub fn strip_prp<B: Bytes>(b: B, f: &mut Frame) {
 }
 
 #[inline(always)]
-fn ipv4<B: Bytes>(b: B, f: &mut Frame, off: u32) -> Payload {
+fn ipv4<B: Bytes>(b: B, f: &mut Frame) -> Payload {
+    let off = f.off;
     let (Some(a), Some(c), Some(addr)) = (b.be64(off), b.be32(off + 8), b.be64(off + 12)) else {
-        return bad(f, IPV4);
+        layer2_addresses(f);
+        return Payload::Bad;
     };
     f.src = [0, 0, 0xFFFF, (addr >> 32) as u32];
     f.dst = [0, 0, 0xFFFF, addr as u32];
@@ -217,10 +229,8 @@ fn ipv4<B: Bytes>(b: B, f: &mut Frame, off: u32) -> Payload {
     }
     f.l4 = (c >> 16) as u8;
     // A total length of 0 is what segmentation offload leaves in frames captured on their own host.
-    let mut end = if total == 0 { b.len() } else { off + total };
-    if end > b.len() {
-        end = b.len();
-        f.flags |= flags::SHORT_FRAME;
+    if total != 0 {
+        end_at(f, off + total);
     }
     if header != 20 {
         f.flags |= flags::IP_OPTIONS;
@@ -232,77 +242,101 @@ fn ipv4<B: Bytes>(b: B, f: &mut Frame, off: u32) -> Payload {
             return Payload::Fragment;
         }
     }
-    if off + header > end {
-        return Payload::Bad;
+    f.off = off + header;
+    transport(b, f)
+}
+
+/// Sets the payload's end to what a header declares.
+#[inline(always)]
+fn end_at(f: &mut Frame, end: u32) {
+    if end > f.end {
+        f.flags |= flags::SHORT_FRAME;
+    } else {
+        f.end = end;
     }
-    transport(b, f, off + header, end)
 }
 
 #[inline(always)]
-fn ipv6<B: Bytes>(b: B, f: &mut Frame, off: u32) -> Payload {
+fn ipv6<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
+    let off = f.off;
     let (Some(a), Some(s0), Some(s1), Some(d0), Some(d1)) =
         (b.be64(off), b.be64(off + 8), b.be64(off + 16), b.be64(off + 24), b.be64(off + 32))
     else {
-        return bad(f, IPV6);
+        layer2_addresses(f);
+        return Payload::Bad;
     };
     f.src = [(s0 >> 32) as u32, s0 as u32, (s1 >> 32) as u32, s1 as u32];
     f.dst = [(d0 >> 32) as u32, d0 as u32, (d1 >> 32) as u32, d1 as u32];
     if a >> 60 != 6 {
         return Payload::Bad;
     }
-    let mut next = (a >> 8) as u8;
+    f.l4 = (a >> 8) as u8;
+    f.off = off + 40;
     let length = ((a >> 16) & 0xFFFF) as u32;
-    let mut at = off + 40;
-    let mut end = if length == 0 { b.len() } else { at + length };
-    if end > b.len() {
-        end = b.len();
-        f.flags |= flags::SHORT_FRAME;
+    if length != 0 {
+        end_at(f, off + 40 + length);
     }
-    if next != TCP && next != UDP {
-        for _ in 0..IPV6_EXTENSIONS {
-            // Hop-by-hop, routing, destination options; fragment; authentication (RFC 8200 cl. 4, RFC 4302).
-            if next != 0 && next != 43 && next != 60 && next != 44 && next != 51 {
-                break;
-            }
-            f.flags |= flags::IP_OPTIONS;
-            let Some(x) = b.be32(at) else {
-                f.l4 = next;
-                return Payload::Bad;
-            };
-            let mut size = (((x >> 16) & 0xFF) + 1) * 8;
-            if next == 44 {
-                size = 8;
-                f.flags |= flags::FRAGMENT;
-                if x & 0xFFF8 != 0 {
-                    f.l4 = (x >> 24) as u8;
-                    return Payload::Fragment;
-                }
-            }
-            if next == 51 {
-                size = (((x >> 16) & 0xFF) + 2) * 4;
-            }
-            next = (x >> 24) as u8;
-            at += size;
+    if is_extension(f.l4) {
+        f.flags |= flags::IP_OPTIONS;
+        if !env.ipv6_chain(b, f) {
+            return if f.flags & flags::FRAGMENT != 0 { Payload::Fragment } else { Payload::Bad };
         }
-        if next == 0 || next == 43 || next == 60 || next == 44 || next == 51 {
-            f.flags |= flags::IPV6_CHAIN;
+    }
+    transport(b, f)
+}
+
+/// Hop-by-hop, routing, destination options; fragment; authentication (RFC 8200 cl. 4, RFC 4302 cl. 2).
+#[inline(always)]
+fn is_extension(next: u8) -> bool {
+    next == 0 || next == 43 || next == 60 || next == FRAGMENT_HEADER || next == AUTHENTICATION_HEADER
+}
+
+const FRAGMENT_HEADER: u8 = 44;
+const AUTHENTICATION_HEADER: u8 = 51;
+
+/// Follows the extension headers from [`Frame::off`] on to the transport header. False when the chain is cut off, and
+/// for second and later fragments.
+#[inline(always)]
+pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> bool {
+    let (mut off, mut next) = (f.off, f.l4);
+    for _ in 0..IPV6_EXTENSIONS {
+        if !is_extension(next) {
+            break;
         }
+        let Some(x) = b.be32(off) else { return false };
+        let units = (x >> 16) & 0xFF;
+        off += if next == FRAGMENT_HEADER {
+            8
+        } else if next == AUTHENTICATION_HEADER {
+            (units + 2) * 4
+        } else {
+            (units + 1) * 8
+        };
+        if next == FRAGMENT_HEADER {
+            f.flags |= flags::FRAGMENT;
+            if x & 0xFFF8 != 0 {
+                f.l4 = (x >> 24) as u8;
+                return false;
+            }
+        }
+        next = (x >> 24) as u8;
+    }
+    if is_extension(next) {
+        f.flags |= flags::IPV6_CHAIN;
     }
     f.l4 = next;
-    if at > end {
-        return Payload::Bad;
-    }
-    transport(b, f, at, end)
+    f.off = off;
+    true
 }
 
 #[inline(always)]
-fn transport<B: Bytes>(b: B, f: &mut Frame, off: u32, end: u32) -> Payload {
+fn transport<B: Bytes>(b: B, f: &mut Frame) -> Payload {
+    let off = f.off;
     if f.l4 != TCP && f.l4 != UDP {
-        f.off = off;
-        f.end = end;
         return Payload::OtherIp;
     }
-    let Some(head) = b.until(end).be64(off) else { return Payload::Bad };
+    let b = b.until(f.end);
+    let Some(head) = b.be64(off) else { return Payload::Bad };
     f.sport = (head >> 48) as u16;
     f.dport = (head >> 32) as u16;
     f.src_end |= head >> 48;
@@ -310,21 +344,17 @@ fn transport<B: Bytes>(b: B, f: &mut Frame, off: u32, end: u32) -> Payload {
     if f.l4 == UDP {
         let length = (head >> 16) as u16 as u32;
         f.off = off + 8;
-        f.end = end;
-        if length >= 8 && off + length < end {
-            f.end = off + length;
-        } else if off + length > end {
-            f.flags |= flags::SHORT_FRAME;
+        if length >= 8 {
+            end_at(f, off + length);
         }
-        return if f.off < f.end { Payload::Transport } else { Payload::Empty };
+    } else {
+        let Some(more) = b.be16(off + 12) else { return Payload::Bad };
+        let header = (more >> 12) as u32 * 4;
+        f.tcp = more as u8;
+        f.off = off + header;
+        if header < 20 || f.off > f.end {
+            return Payload::Bad;
+        }
     }
-    let Some(more) = b.until(end).be16(off + 12) else { return Payload::Bad };
-    let header = (more >> 12) as u32 * 4;
-    f.tcp = more as u8;
-    f.off = off + header;
-    f.end = end;
-    if header < 20 || f.off > end {
-        return Payload::Bad;
-    }
-    if f.off == end { Payload::Empty } else { Payload::Transport }
+    if f.off < f.end { Payload::Transport } else { Payload::Empty }
 }

@@ -6,7 +6,7 @@
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::limits::{OPS, PDUS, STEPS};
-use crate::op::{Dir, Op};
+use crate::op::{Dir, Kind, Op, risk_of};
 use crate::reason::Outcome;
 
 /// What a parser step found.
@@ -87,6 +87,10 @@ pub struct Walk {
     pub n_ops: u32,
     /// PDUs completed.
     pub pdus: u32,
+    /// Index of the worst operation: highest risk, then state-changing, then first.
+    pub lead: u32,
+    /// Its rank plus one, 0 without operations.
+    pub lead_rank: u32,
     /// Protocol whose parser starts each PDU.
     pub root: u8,
     /// Protocol whose parser runs next.
@@ -102,7 +106,7 @@ pub struct Walk {
 }
 
 /// Size of [`Walk`] in octets.
-pub const WALK_SIZE: usize = 56 + OPS * crate::op::OP_SIZE;
+pub const WALK_SIZE: usize = 64 + OPS * crate::op::OP_SIZE;
 const _: () = assert!(size_of::<Walk>() == WALK_SIZE);
 
 impl Default for Walk {
@@ -115,6 +119,8 @@ impl Default for Walk {
             flags: 0,
             n_ops: 0,
             pdus: 0,
+            lead: 0,
+            lead_rank: 0,
             root: 0,
             proto: 0,
             hint: 0,
@@ -126,6 +132,16 @@ impl Default for Walk {
 }
 
 impl Walk {
+    /// Forgets the last frame or candidate.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.flags = 0;
+        self.n_ops = 0;
+        self.pdus = 0;
+        self.lead = 0;
+        self.lead_rank = 0;
+    }
+
     /// Records one operation; with more than [`OPS`] the segment is flagged and the last slot kept.
     #[inline(always)]
     pub fn push(&mut self, mut op: Op) {
@@ -135,6 +151,12 @@ impl Walk {
             return;
         }
         op.pdu = self.pdus as u8;
+        let kind = Kind(op.kind);
+        let rank = (risk_of(kind.class()) as u32) * 2 + kind.state_changing() as u32 + 1;
+        if rank > self.lead_rank {
+            self.lead_rank = rank;
+            self.lead = n;
+        }
         if let Some(slot) = self.ops.get_mut(n as usize & (OPS - 1)) {
             *slot = op;
         }
@@ -186,10 +208,7 @@ pub trait Steps<B: Bytes> {
 #[inline(always)]
 pub fn walk<B: Bytes, S: Steps<B>>(b: B, w: &mut Walk, off: u32, end: u32, mut from: Candidates, s: &mut S) -> Outcome {
     let mut registered = false;
-    w.pdus = 0;
-    w.n_ops = 0;
     w.end = end;
-    w.depth = 0;
     let Some((proto, hint)) = from.next() else { return Outcome::NotOt };
     start(w, off, proto, hint);
     registered |= hint != Hint::Content as u8;
@@ -230,8 +249,7 @@ pub fn walk<B: Bytes, S: Steps<B>>(b: B, w: &mut Walk, off: u32, end: u32, mut f
             w.flags |= flags::SPLIT;
             return finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed });
         }
-        w.flags = 0;
-        w.n_ops = 0;
+        w.clear();
         let Some((proto, hint)) = from.next() else {
             return if registered { Outcome::Unparsed } else { Outcome::NotOt };
         };

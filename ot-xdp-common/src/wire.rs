@@ -252,8 +252,8 @@ pub struct Scratch {
     pub walk: Walk,
     /// [`crate::reason::Outcome`] number.
     pub outcome: u32,
-    /// Index of the worst operation in `walk.ops`.
-    pub lead: u32,
+    /// Interface index of the frame.
+    pub ifindex: u32,
     /// Key being counted.
     pub key: FlowKey,
     /// Padding to eight octets.

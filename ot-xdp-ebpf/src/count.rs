@@ -2,12 +2,12 @@
 
 use aya_ebpf::bindings::{BPF_NOEXIST, xdp_md};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use ot_xdp_common::classify::{Classified, lead};
+use ot_xdp_common::classify::Classified;
 use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
 use ot_xdp_common::op::{Kind, Op};
 use ot_xdp_common::reason::Outcome;
-use ot_xdp_common::wire::{FirstSeen, FlowValue, PortValue, Scratch};
+use ot_xdp_common::wire::{FirstSeen, FlowValue, Scratch};
 
 use crate::maps;
 
@@ -30,56 +30,67 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, result: Classified) {
     if result.outcome != Outcome::Classified && result.outcome != Outcome::Malformed {
         return;
     }
-    s.lead = lead(&s.walk);
-    s.key.begin(&s.frame, ifindex, result.port);
-    // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
-    let n = s.walk.n_ops;
-    if n == 0 {
-        if let Some(c) = port.classes.get_mut(0) {
-            *c += 1;
-        }
-        let op = Op { proto: s.walk.root, ..Op::default() };
-        operation(port, s, &op, true, now);
-        return;
+    if s.walk.n_ops == 0 {
+        // Malformed before any function could be read: counted under the protocol, without a function.
+        s.walk.push(Op { proto: s.walk.root, ..Op::default() });
     }
+    s.ifindex = ifindex;
+    s.key.begin(&s.frame, ifindex, result.port);
     for i in 0..OPS as u32 {
-        if i >= n {
+        if i >= s.walk.n_ops {
             break;
         }
-        let Some(op) = s.walk.ops.get(i as usize).copied() else { break };
-        let is_lead = i == s.lead;
-        if is_lead && let Some(c) = port.classes.get_mut(Kind(op.kind).class() as usize) {
-            *c += 1;
-        }
-        operation(port, s, &op, is_lead, now);
+        operation(i);
     }
 }
 
-#[inline(always)]
-fn operation(port: &mut PortValue, s: &mut Scratch, op: &Op, is_lead: bool, now: u64) {
-    s.key.set_op(op);
-    if let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) {
-        // SAFETY: this CPU's slot of an element that is never deleted while the program runs.
-        let v: &mut FlowValue = unsafe { &mut *v };
-        v.add(&s.frame, op, s.walk.flags, is_lead, now);
-        return;
+/// Counts the operation with index `i` of the frame in hand: a global subprogram, verified once and not once a turn of
+/// the loop above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn operation(i: u32) -> u32 {
+    let Some(s) = maps::scratch() else { return 0 };
+    let Some(op) = s.walk.ops.get(i as usize & (OPS - 1)).copied() else { return 0 };
+    let is_lead = i == s.walk.lead;
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    s.key.set_op(&op);
+    if is_lead && let Some(port) = maps::port(s.ifindex) && let Some(c) = port.classes.get_mut(Kind(op.kind).class() as usize)
+    {
+        *c += 1;
+    }
+    if count(s, &op, is_lead, now) {
+        return 0;
     }
     s.value = FlowValue::default();
-    s.value.add(&s.frame, op, s.walk.flags, is_lead, now);
+    s.value.add(&s.frame, &op, s.walk.flags, is_lead, now);
     if maps::FLOWS.insert(&s.key, &s.value, BPF_NOEXIST as u64).is_ok() {
-        first_seen(port, s, op, now);
-        return;
+        first_seen(s, &op, now);
+        return 0;
     }
     // Another CPU was first with this key, or the map is full.
-    if let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) {
-        // SAFETY: as above.
-        let v: &mut FlowValue = unsafe { &mut *v };
-        v.add(&s.frame, op, s.walk.flags, is_lead, now);
-        return;
+    if !count(s, &op, is_lead, now) {
+        overflow(s, &op, is_lead);
     }
-    port.overflow_ops += 1;
-    port.overflow_frames += is_lead as u64;
+    0
+}
+
+/// Counts the operation under the key in `s`; false when the map has no such key.
+#[inline(always)]
+fn count(s: &Scratch, op: &Op, is_lead: bool, now: u64) -> bool {
+    let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) else { return false };
+    // SAFETY: this CPU's slot of an element; user space deletes only keys that were idle for long.
+    let v: &mut FlowValue = unsafe { &mut *v };
+    v.add(&s.frame, op, s.walk.flags, is_lead, now);
+    true
+}
+
+#[inline(always)]
+fn overflow(s: &Scratch, op: &Op, is_lead: bool) {
+    if let Some(port) = maps::port(s.ifindex) {
+        port.overflow_ops += 1;
+        port.overflow_frames += is_lead as u64;
+    }
     if let Some(o) = maps::overflow(op.proto, Kind(op.kind).class()) {
         o.pdus += 1;
         if is_lead {
@@ -90,7 +101,8 @@ fn operation(port: &mut PortValue, s: &mut Scratch, op: &Op, is_lead: bool, now:
 }
 
 #[inline(always)]
-fn first_seen(port: &mut PortValue, s: &mut Scratch, op: &Op, now: u64) {
+fn first_seen(s: &mut Scratch, op: &Op, now: u64) {
+    let Some(port) = maps::port(s.ifindex) else { return };
     let second = now >> 30;
     if s.budget_second != second {
         s.budget_second = second;

@@ -6,6 +6,8 @@
 use aya_ebpf::bindings::xdp_md;
 use ot_xdp_common::classify::Bindings;
 use ot_xdp_common::for_each_protocol;
+use ot_xdp_common::frame::{self, Envelope, Frame};
+use ot_xdp_common::limits::REACH;
 use ot_xdp_common::walk::{Step, Steps, Walk};
 
 use crate::maps;
@@ -22,6 +24,40 @@ impl Bindings for Kernel {
     fn word(&mut self, word: u32) -> u64 {
         maps::binding(word)
     }
+}
+
+impl Envelope<Packet> for Kernel {
+    #[inline(always)]
+    fn tags(&mut self, _: Packet, f: &mut Frame) -> bool {
+        tags(self.ctx, f) != 0
+    }
+    #[inline(always)]
+    fn ipv6_chain(&mut self, _: Packet, f: &mut Frame) -> bool {
+        ipv6_chain(self.ctx, f) != 0
+    }
+}
+
+/// See [`frame::tags`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tags(ctx: *mut xdp_md, f: *mut Frame) -> u32 {
+    if f.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier checks that `f` is null or points to a whole `Frame` of this CPU and this run.
+    frame::tags(Packet::limited(ctx, REACH), unsafe { &mut *f }) as u32
+}
+
+/// See [`frame::ipv6_chain`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ipv6_chain(ctx: *mut xdp_md, f: *mut Frame) -> u32 {
+    if f.is_null() {
+        return 0;
+    }
+    // SAFETY: as above.
+    let f = unsafe { &mut *f };
+    frame::ipv6_chain(Packet::limited(ctx, f.end), f) as u32
 }
 
 macro_rules! subprograms {
