@@ -103,7 +103,7 @@ fn server_port(f: &Frame, w: &Walk) -> u16 {
     if w.hint == Hint::FromServer as u8 {
         return f.sport;
     }
-    let dir = w.ops[0].dir;
+    let dir = w.ops[0].tag.dir_code();
     if w.n_ops != 0 && dir == crate::op::Dir::Request as u8 {
         return f.dport;
     }

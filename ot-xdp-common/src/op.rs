@@ -159,7 +159,7 @@ impl Dir {
 }
 
 /// Class and state-changing mark of a function in one octet, as function tables hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Kind(pub u8);
 
@@ -185,6 +185,60 @@ impl Kind {
     }
 }
 
+/// Protocol, kind and direction of an operation in one word.
+///
+/// One word and not four octets, because the kernel program writes it once and reads it at once as part of a hashed
+/// key: a word read over octets just written stalls the processor's store buffer.
+///
+/// Octets from the lowest: protocol number, [`Kind`], [`Dir`], and one octet for the owner ([`Op`]: number of the PDU
+/// in its segment; map key: IP protocol number).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Tag(pub u32);
+
+impl Tag {
+    /// A tag from its parts.
+    #[inline(always)]
+    pub const fn new(proto: u8, kind: u8, dir: Dir, last: u8) -> Tag {
+        Tag(proto as u32 | (kind as u32) << 8 | (dir as u32) << 16 | (last as u32) << 24)
+    }
+    /// The same tag with another last octet.
+    #[inline(always)]
+    pub const fn with_last(self, last: u8) -> Tag {
+        Tag(self.0 & 0x00FF_FFFF | (last as u32) << 24)
+    }
+    /// Protocol number, see [`crate::proto::Proto`].
+    #[inline(always)]
+    pub const fn proto(self) -> u8 {
+        self.0 as u8
+    }
+    /// Class and state-changing. Only requests and published data are marked state-changing.
+    #[inline(always)]
+    pub const fn kind(self) -> Kind {
+        Kind((self.0 >> 8) as u8)
+    }
+    /// Direction.
+    pub fn dir(self) -> Dir {
+        Dir::from_code((self.0 >> 16) as u8)
+    }
+    /// Number of the direction.
+    #[inline(always)]
+    pub const fn dir_code(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+    /// The owner's octet.
+    #[inline(always)]
+    pub const fn last(self) -> u8 {
+        (self.0 >> 24) as u8
+    }
+}
+
+impl core::fmt::Debug for Tag {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Tag({} {:?} {:?} {})", self.proto(), self.kind(), self.dir(), self.last())
+    }
+}
+
 /// One operation of a frame (map memory of the kernel program: `repr(C)`, integers only).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -197,14 +251,8 @@ pub struct Op {
     pub addr: u32,
     /// Number of addresses touched, 0 when not known.
     pub span: u32,
-    /// Protocol number, see [`crate::proto::Proto`].
-    pub proto: u8,
-    /// [`Kind`] octet: class and state-changing. Only requests and published data are marked state-changing.
-    pub kind: u8,
-    /// [`Dir`] number.
-    pub dir: u8,
-    /// Which PDU of the segment the operation belongs to, from 0.
-    pub pdu: u8,
+    /// Protocol, kind, direction; last octet: which PDU of the segment the operation belongs to, from 0.
+    pub tag: Tag,
 }
 
 /// Size of [`Op`] in octets.
@@ -214,10 +262,18 @@ const _: () = assert!(size_of::<Op>() == OP_SIZE);
 impl Op {
     /// Class of the operation.
     pub fn class(&self) -> Class {
-        Class::from_code(Kind(self.kind).class())
+        Class::from_code(self.tag.kind().class())
     }
     /// Does it change the state of the device or the process?
     pub fn state_changing(&self) -> bool {
-        Kind(self.kind).state_changing()
+        self.tag.kind().state_changing()
+    }
+    /// Protocol number.
+    pub fn proto(&self) -> u8 {
+        self.tag.proto()
+    }
+    /// Direction.
+    pub fn dir(&self) -> Dir {
+        self.tag.dir()
     }
 }

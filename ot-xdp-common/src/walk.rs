@@ -6,7 +6,7 @@
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::limits::{OPS, PDUS, STEPS};
-use crate::op::{Dir, Kind, Op, risk_of};
+use crate::op::{Dir, Op, Tag, risk_of};
 use crate::reason::Outcome;
 
 /// What a parser step found.
@@ -126,7 +126,7 @@ impl Default for Walk {
             hint: 0,
             depth: 0,
             mem: [0; 6],
-            ops: [Op { function: 0, unit: 0, addr: 0, span: 0, proto: 0, kind: 0, dir: 0, pdu: 0 }; OPS],
+            ops: [Op { function: 0, unit: 0, addr: 0, span: 0, tag: Tag(0) }; OPS],
         }
     }
 }
@@ -150,8 +150,8 @@ impl Walk {
             self.flags |= flags::WALK_LIMIT;
             return;
         }
-        op.pdu = self.pdus as u8;
-        let kind = Kind(op.kind);
+        op.tag = op.tag.with_last(self.pdus as u8);
+        let kind = op.tag.kind();
         let rank = (risk_of(kind.class()) as u32) * 2 + kind.state_changing() as u32 + 1;
         if rank > self.lead_rank {
             self.lead_rank = rank;

@@ -3,7 +3,7 @@
 //! Everything is in host byte order. Counters only grow; user space keeps the last snapshot and subtracts.
 
 use crate::frame::{FRAME_SIZE, Frame};
-use crate::op::{CLASSES, Op};
+use crate::op::{CLASSES, Dir, Kind, Op, Tag};
 use crate::reason::OUTCOMES;
 use crate::walk::{WALK_SIZE, Walk};
 
@@ -24,18 +24,10 @@ pub struct FlowKey {
     pub unit: u32,
     /// Interface the frame came in on.
     pub ifindex: u32,
-    /// Outer VLAN id, 0 for untagged.
-    pub vlan: u16,
-    /// Port of the server; EtherType for layer 2.
-    pub port: u16,
-    /// Protocol number.
-    pub proto: u8,
-    /// [`crate::op::Kind`] octet.
-    pub kind: u8,
-    /// [`crate::op::Dir`] number.
-    pub dir: u8,
-    /// IP protocol number, 0 for layer 2.
-    pub l4: u8,
+    /// Outer VLAN id (0 for untagged) in the high half; port of the server, EtherType for layer 2, in the low half.
+    pub service: u32,
+    /// Protocol, kind, direction; last octet: IP protocol number, 0 for layer 2.
+    pub tag: Tag,
 }
 
 /// Size of [`FlowKey`] in octets.
@@ -81,22 +73,55 @@ impl FlowKey {
         self.src = f.src;
         self.dst = f.dst;
         self.ifindex = ifindex;
-        self.vlan = f.vlan;
-        self.port = port;
-        self.l4 = f.l4;
+        self.service = (f.vlan as u32) << 16 | port as u32;
     }
     /// The part that one operation adds.
     #[inline(always)]
-    pub fn set_op(&mut self, op: &Op) {
+    pub fn set_op(&mut self, f: &Frame, op: &Op) {
         self.function = op.function;
         self.unit = op.unit;
-        self.proto = op.proto;
-        self.kind = op.kind;
-        self.dir = op.dir;
+        self.tag = op.tag.with_last(f.l4);
+    }
+    /// Outer VLAN id, 0 for untagged.
+    pub fn vlan(&self) -> u16 {
+        (self.service >> 16) as u16
+    }
+    /// Port of the server; EtherType for layer 2.
+    pub fn port(&self) -> u16 {
+        self.service as u16
+    }
+    /// Protocol number.
+    pub fn proto(&self) -> u8 {
+        self.tag.proto()
+    }
+    /// Class and state-changing.
+    pub fn kind(&self) -> Kind {
+        self.tag.kind()
+    }
+    /// Direction.
+    pub fn dir(&self) -> Dir {
+        self.tag.dir()
+    }
+    /// IP protocol number, 0 for layer 2.
+    pub fn l4(&self) -> u8 {
+        self.tag.last()
     }
 }
 
 impl FlowValue {
+    /// Counts another operation of the same key in the same frame.
+    #[inline(always)]
+    pub fn again(&mut self, op: &Op, lead: bool, len: u32) {
+        let last = if op.span > 1 { op.addr.wrapping_add(op.span - 1) } else { op.addr };
+        self.addr_min = if op.addr < self.addr_min { op.addr } else { self.addr_min };
+        self.addr_max = if last > self.addr_max { last } else { self.addr_max };
+        self.pdus += 1;
+        if lead {
+            self.frames += 1;
+            self.bytes += len as u64;
+        }
+    }
+
     /// Counts one operation; `lead` when it is the frame's worst one, which carries the frame and its octets.
     #[inline(always)]
     pub fn add(&mut self, f: &Frame, op: &Op, flags: u32, lead: bool, now_ns: u64) {

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use ot_xdp_common::classify::Classified;
 use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
-use ot_xdp_common::op::{Kind, Op};
+use ot_xdp_common::op::{Dir, Op, Tag};
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::wire::{FirstSeen, FlowValue, Scratch};
 
@@ -32,57 +32,68 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, result: Classified) {
     }
     if s.walk.n_ops == 0 {
         // Malformed before any function could be read: counted under the protocol, without a function.
-        s.walk.push(Op { proto: s.walk.root, ..Op::default() });
+        s.walk.push(Op { tag: Tag::new(s.walk.root, 0, Dir::Unknown, 0), ..Op::default() });
+    }
+    let lead_class = s.walk.ops[s.walk.lead as usize & (OPS - 1)].tag.kind().class();
+    if let Some(n) = port.classes.get_mut(lead_class as usize) {
+        *n += 1;
     }
     s.ifindex = ifindex;
     s.key.begin(&s.frame, ifindex, result.port);
-    for i in 0..OPS as u32 {
-        if i >= s.walk.n_ops {
+    let mut next = operations(0);
+    for _ in 1..OPS {
+        if next >= s.walk.n_ops {
             break;
         }
-        operation(i);
+        next = operations(next);
     }
 }
 
-/// Counts the operation with index `i` of the frame in hand: a global subprogram, verified once and not once a turn of
-/// the loop above.
+/// Counts the operation with index `first` of the frame in hand and those behind it that have the same key; returns the
+/// index of the first one that has not. A global subprogram: verified once and not once a turn of the loop above.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn operation(i: u32) -> u32 {
-    let Some(s) = maps::scratch() else { return 0 };
-    let Some(op) = s.walk.ops.get(i as usize & (OPS - 1)).copied() else { return 0 };
-    let is_lead = i == s.walk.lead;
+pub extern "C" fn operations(first: u32) -> u32 {
+    let Some(s) = maps::scratch() else { return OPS as u32 };
+    let op = s.walk.ops[first as usize & (OPS - 1)];
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    s.key.set_op(&op);
-    if is_lead && let Some(port) = maps::port(s.ifindex) && let Some(c) = port.classes.get_mut(Kind(op.kind).class() as usize)
-    {
-        *c += 1;
+    s.key.set_op(&s.frame, &op);
+    let mut next = first + 1;
+    if let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) {
+        // SAFETY: this CPU's slot of an element; user space deletes only keys that were idle for long.
+        let v: &mut FlowValue = unsafe { &mut *v };
+        v.add(&s.frame, &op, s.walk.flags, first == s.walk.lead, now);
+        for _ in 1..OPS {
+            if next >= s.walk.n_ops {
+                break;
+            }
+            let more = &s.walk.ops[next as usize & (OPS - 1)];
+            if (more.function ^ op.function) | (more.unit ^ op.unit) | ((more.tag.0 ^ op.tag.0) & 0xFF_FFFF) != 0 {
+                break;
+            }
+            v.again(more, next == s.walk.lead, s.frame.len);
+            next += 1;
+        }
+        return next;
     }
-    if count(s, &op, is_lead, now) {
-        return 0;
-    }
-    s.value = FlowValue::default();
-    s.value.add(&s.frame, &op, s.walk.flags, is_lead, now);
-    if maps::FLOWS.insert(&s.key, &s.value, BPF_NOEXIST as u64).is_ok() {
-        first_seen(s, &op, now);
-        return 0;
-    }
-    // Another CPU was first with this key, or the map is full.
-    if !count(s, &op, is_lead, now) {
-        overflow(s, &op, is_lead);
-    }
-    0
+    new_key(s, &op, first == s.walk.lead, now);
+    next
 }
 
-/// Counts the operation under the key in `s`; false when the map has no such key.
 #[inline(always)]
-fn count(s: &Scratch, op: &Op, is_lead: bool, now: u64) -> bool {
-    let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) else { return false };
-    // SAFETY: this CPU's slot of an element; user space deletes only keys that were idle for long.
+fn new_key(s: &mut Scratch, op: &Op, is_lead: bool, now: u64) {
+    s.value = FlowValue::default();
+    s.value.add(&s.frame, op, s.walk.flags, is_lead, now);
+    if maps::FLOWS.insert(&s.key, &s.value, BPF_NOEXIST as u64).is_ok() {
+        first_seen(s, op, now);
+        return;
+    }
+    // Another CPU was first with this key, or the map is full.
+    let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) else { return overflow(s, op, is_lead) };
+    // SAFETY: as above.
     let v: &mut FlowValue = unsafe { &mut *v };
     v.add(&s.frame, op, s.walk.flags, is_lead, now);
-    true
 }
 
 #[inline(always)]
@@ -91,7 +102,7 @@ fn overflow(s: &Scratch, op: &Op, is_lead: bool) {
         port.overflow_ops += 1;
         port.overflow_frames += is_lead as u64;
     }
-    if let Some(o) = maps::overflow(op.proto, Kind(op.kind).class()) {
+    if let Some(o) = maps::overflow(op.tag.proto(), op.tag.kind().class()) {
         o.pdus += 1;
         if is_lead {
             o.frames += 1;

@@ -21,12 +21,12 @@
 //! - The header is readable but the function is not (segment ends): [`Step::PARTIAL`]. Rules broken with the protocol
 //!   certain: [`Step::MALFORMED`], after pushing what a lenient receiver might still execute.
 //! - Function tables are arrays, not `match` over codes: the verifier follows every arm of a `match`.
-//! - Mark [`Op::kind`] state-changing only for what asks for the change: see [`op`].
+//! - Mark an operation state-changing only for what asks for the change: see [`op`].
 
 use core::fmt;
 
 use crate::bytes::Bytes;
-use crate::op::{Class, Dir, Kind, Op};
+use crate::op::{Class, Dir, Kind, Op, Tag};
 use crate::walk::{Step, Walk};
 
 /// Where a protocol is registered. Content still has to validate there.
@@ -115,7 +115,7 @@ macro_rules! functions {
 #[inline(always)]
 pub fn op<P: Number>(function: u32, kind: u8, dir: Dir, unit: u32) -> Op {
     let kind = if matches!(dir, Dir::Response) { kind & !Kind::STATE_CHANGING } else { kind };
-    Op { function, unit, addr: 0, span: 0, proto: P::NUMBER, kind, dir: dir as u8, pdu: 0 }
+    Op { function, unit, addr: 0, span: 0, tag: Tag::new(P::NUMBER, kind, dir, 0) }
 }
 
 /// The number that a protocol has in the list.

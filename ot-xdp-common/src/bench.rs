@@ -1,0 +1,30 @@
+//! Map types of the bench's packet feeder.
+
+/// Packets the feeder can hold.
+pub const FEED_PACKETS: u32 = 16_384;
+/// Octets of the longest packet it feeds.
+pub const FEED_BYTES: usize = 1528;
+
+/// One packet of the mix.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct FeedPacket {
+    /// Its length in octets.
+    pub len: u64,
+    /// Its octets.
+    pub bytes: [u8; FEED_BYTES],
+}
+
+/// State of the feeder on one CPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct FeedControl {
+    /// Runs so far.
+    pub next: u32,
+    /// Packets in the mix.
+    pub packets: u32,
+    /// Above 1: write this many different low halves of an IPv4 source address (power of two, at most 65,536).
+    pub conversations: u32,
+    /// Padding.
+    pub reserved: u32,
+}

@@ -1,0 +1,141 @@
+//! Programs of `cargo xtask bench` only, never loaded by the sensor: floors to compare with, and the packet feeder.
+//!
+//! `floor_pass` does nothing, `floor_parse` reads the envelope with our own parser, `floor_count` adds one update of a
+//! per-CPU hash with our key and value: what every flow counter has to pay. `feed` copies the next packet of a real
+//! mix into the frame and tail-calls the program under test, so that branch and cache misses count.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch, asm_goto_with_outputs)]
+
+#[path = "../packet.rs"]
+mod packet;
+
+use aya_ebpf::bindings::{BPF_NOEXIST, xdp_action, xdp_md};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_xdp_adjust_tail, bpf_xdp_store_bytes};
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray};
+use aya_ebpf::programs::XdpContext;
+use ot_xdp_common::bench::{FEED_BYTES, FEED_PACKETS, FeedControl, FeedPacket};
+use ot_xdp_common::frame::{self, Envelope, Payload};
+use ot_xdp_common::op::Op;
+use ot_xdp_common::wire::{FlowKey, FlowValue, Scratch};
+
+use crate::packet::Packet;
+
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static FLOWS: PerCpuHashMap<FlowKey, FlowValue> = PerCpuHashMap::with_max_entries(262_144, 0);
+#[map]
+static PACKETS: Array<FeedPacket> = Array::with_max_entries(FEED_PACKETS, 0);
+#[map]
+static CONTROL: PerCpuArray<FeedControl> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static TARGET: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+struct Plain;
+impl Envelope<Packet> for Plain {
+    #[inline(always)]
+    fn tags(&mut self, b: Packet, f: &mut frame::Frame) -> bool {
+        frame::tags(b, f)
+    }
+    #[inline(always)]
+    fn ipv6_chain(&mut self, _: Packet, _: &mut frame::Frame) -> bool {
+        false
+    }
+}
+
+/// The test run itself.
+#[xdp(frags)]
+pub fn floor_pass(_: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// Envelope only.
+#[xdp(frags)]
+pub fn floor_parse(ctx: XdpContext) -> u32 {
+    let Some(s) = scratch() else { return xdp_action::XDP_PASS };
+    parse(ctx.ctx, s);
+    xdp_action::XDP_PASS
+}
+
+/// Envelope and one flow counter.
+#[xdp(frags)]
+pub fn floor_count(ctx: XdpContext) -> u32 {
+    let Some(s) = scratch() else { return xdp_action::XDP_PASS };
+    if parse(ctx.ctx, s) == Payload::Bad {
+        return xdp_action::XDP_PASS;
+    }
+    // SAFETY: `ctx` is the program's context; the helper has no arguments.
+    let (ifindex, now) = unsafe { ((*ctx.ctx).ingress_ifindex, bpf_ktime_get_coarse_ns()) };
+    let op = Op::default();
+    s.key.begin(&s.frame, ifindex, s.frame.dport);
+    s.key.set_op(&s.frame, &op);
+    if let Some(v) = FLOWS.get_ptr_mut(&s.key) {
+        // SAFETY: this CPU's slot of an element that is never deleted.
+        let v: &mut FlowValue = unsafe { &mut *v };
+        v.add(&s.frame, &op, 0, true, now);
+        return xdp_action::XDP_PASS;
+    }
+    s.value = FlowValue::default();
+    s.value.add(&s.frame, &op, 0, true, now);
+    let _ = FLOWS.insert(&s.key, &s.value, BPF_NOEXIST as u64);
+    xdp_action::XDP_PASS
+}
+
+#[inline(always)]
+fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: an element of a per-CPU array; the program runs to its end on one CPU without being entered again.
+    SCRATCH.get_ptr_mut(0).map(|p| unsafe { &mut *p })
+}
+
+#[inline(always)]
+fn parse(ctx: *mut xdp_md, s: &mut Scratch) -> Payload {
+    frame::parse(Packet::new(ctx), packet::length(ctx), &mut s.frame, &mut Plain)
+}
+
+/// Puts the next packet into the frame and runs the program under test on it.
+#[xdp(frags)]
+pub fn feed(ctx: XdpContext) -> u32 {
+    let Some(control) = CONTROL.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of a per-CPU array, see `scratch`.
+    let c = unsafe { &mut *control };
+    let n = c.next;
+    c.next = n.wrapping_add(1);
+    let slot = if c.packets == 0 { 0 } else { n % c.packets };
+    let Some(p) = PACKETS.get_ptr_mut(slot) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of an array that nobody else writes during a run.
+    let p = unsafe { &mut *p };
+    if c.conversations > 1 {
+        // An odd multiplier visits all conversations in an order without locality.
+        let id = n.wrapping_mul(0x9E37_79B1) & (c.conversations - 1);
+        p.bytes[28] = (id >> 8) as u8;
+        p.bytes[29] = id as u8;
+    }
+    let len = p.len as u64;
+    if len < 14 || len > FEED_BYTES as u64 {
+        return xdp_action::XDP_ABORTED;
+    }
+    let have = packet::length(ctx.ctx) as i32;
+    // SAFETY: helpers on the program's context; the buffer holds `FEED_BYTES` octets and `len` is no more.
+    unsafe {
+        if have != len as i32 && bpf_xdp_adjust_tail(ctx.ctx, len as i32 - have) != 0 {
+            return xdp_action::XDP_ABORTED;
+        }
+        if bpf_xdp_store_bytes(ctx.ctx, 0, p.bytes.as_mut_ptr().cast(), len as u32) != 0 {
+            return xdp_action::XDP_ABORTED;
+        }
+        let _ = TARGET.tail_call(&ctx, 0);
+    }
+    xdp_action::XDP_ABORTED
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
