@@ -2,10 +2,10 @@
 
 use crate::bytes::Bytes;
 use crate::frame::{self, Envelope, Frame, Payload, TCP, UDP};
-use crate::limits::REACH;
+use crate::op::Dir;
 use crate::proto;
 use crate::reason::Outcome;
-use crate::walk::{Candidates, Hint, Steps, Walk, walk};
+use crate::walk::{Candidates, Driven, Hint, Steps, Walk, begin, drive, next_candidate, refused};
 
 /// Which table a binding is looked up in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,102 +34,121 @@ pub trait Bindings {
     }
 }
 
-/// Everything that classification asks of the side it runs on.
-pub trait Env<B: Bytes>: Bindings + Envelope<B> + Steps<B> {}
-impl<B: Bytes, T: Bindings + Envelope<B> + Steps<B>> Env<B> for T {}
-
-/// Result of [`classify`].
+/// What the envelope and the choice of candidates came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Classified {
-    /// What became of the frame.
-    pub outcome: Outcome,
-    /// Server port, or EtherType for layer 2: part of the counter key.
-    pub port: u16,
+pub enum Prepared {
+    /// Run the first step of [`Walk::root`], then [`crate::walk::drive`].
+    Walk,
+    /// Nothing to walk.
+    Outcome(Outcome),
 }
 
-/// Classifies one frame of `len` octets, of which `b` shows the first ones.
+/// Reads the envelope of a frame and starts the walk with the best candidate.
 #[inline(always)]
-pub fn classify<B: Bytes, E: Env<B>>(b: B, len: u32, f: &mut Frame, w: &mut Walk, env: &mut E) -> Classified {
+pub fn prepare<B: Bytes, E: Bindings + Envelope<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
     w.clear();
     w.root = 0;
-    let b = b.until(REACH);
-    let payload = frame::parse(b, len, f, env);
-    let (outcome, port) = match payload {
-        Payload::Transport => transport(b, f, w, env),
-        Payload::Layer2 => layer2(b, f, w, env),
+    w.hint = 0;
+    w.registered = 0;
+    let outcome = match frame::parse(b, f, env) {
+        Payload::Transport => return transport(b, f, w, env),
+        Payload::Layer2 => return layer2(b, f, w, env),
         Payload::Empty => empty(f, env),
-        Payload::OtherIp => (Outcome::NotOt, 0),
-        Payload::Fragment => (Outcome::Fragment, 0),
-        Payload::Bad => (Outcome::BadEnvelope, 0),
+        Payload::OtherIp => Outcome::NotOt,
+        Payload::Fragment => Outcome::Fragment,
+        Payload::Bad => Outcome::BadEnvelope,
     };
-    w.flags |= f.flags;
-    Classified { outcome, port }
+    Prepared::Outcome(outcome)
 }
 
 #[inline(always)]
-fn transport<B: Bytes, E: Env<B>>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> (Outcome, u16) {
+fn transport<B: Bytes, E: Bindings>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> Prepared {
     let table = if f.l4 == UDP { Table::Udp } else { Table::Tcp };
     let to = env.proto(table, f.dport);
     let mut from = env.proto(table, f.sport);
     if from == to {
         from = 0;
     }
-    let b = b.until(f.end);
-    let mut content = match b.be32(f.off) {
+    let mut content = match b.until(f.end).be32(f.off) {
         Some(first) => proto::sniff(first, f.l4),
         None => 0,
     };
     if content == to || content == from {
         content = 0;
     }
-    if (to | from | content) == 0 {
-        return (Outcome::NotOt, 0);
-    }
-    let candidates = Candidates::default()
-        .with(0, to, Hint::ToServer)
-        .with(1, from, Hint::FromServer)
-        .with(2, content, Hint::Content);
-    let outcome = walk(b, w, f.off, f.end, candidates, env);
-    (outcome, server_port(f, w))
+    let candidates = Candidates::default().with(0, to, Hint::ToServer).with(1, from, Hint::FromServer).with(
+        2,
+        content,
+        Hint::Content,
+    );
+    start(w, f, candidates)
 }
 
-/// The port that names the service: the registered one, off the registered ports the one that the direction tells, and
-/// the lower one when nothing tells.
 #[inline(always)]
-fn server_port(f: &Frame, w: &Walk) -> u16 {
+fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+    let proto = env.proto(Table::EtherType, f.ethertype);
+    if proto == 0 {
+        return Prepared::Outcome(Outcome::NotOt);
+    }
+    frame::strip_prp(b, f);
+    start(w, f, Candidates::default().with(0, proto, Hint::EtherType))
+}
+
+#[inline(always)]
+fn start(w: &mut Walk, f: &Frame, candidates: Candidates) -> Prepared {
+    if begin(w, f.off, f.end, candidates) { Prepared::Walk } else { Prepared::Outcome(Outcome::NotOt) }
+}
+
+#[inline(always)]
+fn empty<E: Bindings>(f: &Frame, env: &mut E) -> Outcome {
+    let table = if f.l4 == TCP { Table::Tcp } else { Table::Udp };
+    if env.proto(table, f.dport) | env.proto(table, f.sport) == 0 { Outcome::NotOt } else { Outcome::NoPayload }
+}
+
+/// The port that names the service: the registered one; off the registered ports the one that the direction tells, and
+/// the lower one when nothing tells. EtherType for layer 2.
+#[inline(always)]
+pub fn service_port(f: &Frame, w: &Walk) -> u16 {
     if w.hint == Hint::ToServer as u8 {
         return f.dport;
     }
     if w.hint == Hint::FromServer as u8 {
         return f.sport;
     }
-    let dir = w.ops[0].tag.dir_code();
-    if w.n_ops != 0 && dir == crate::op::Dir::Request as u8 {
+    if w.hint == Hint::EtherType as u8 {
+        return f.ethertype;
+    }
+    let dir = if w.n_ops == 0 { 0 } else { w.ops[0].tag.dir_code() };
+    if dir == Dir::Request as u8 {
         return f.dport;
     }
-    if w.n_ops != 0 && dir == crate::op::Dir::Response as u8 {
+    if dir == Dir::Response as u8 {
         return f.sport;
     }
     if f.sport < f.dport { f.sport } else { f.dport }
 }
 
-#[inline(always)]
-fn layer2<B: Bytes, E: Env<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> (Outcome, u16) {
-    let proto = env.proto(Table::EtherType, f.ethertype);
-    if proto == 0 {
-        return (Outcome::NotOt, f.ethertype);
-    }
-    frame::strip_prp(b, f);
-    let candidates = Candidates::default().with(0, proto, Hint::EtherType);
-    (walk(b.until(f.end), w, f.off, f.end, candidates, env), f.ethertype)
-}
+/// Everything that user space needs to classify: default or configured bindings, all parsers.
+pub trait Env<B: Bytes>: Bindings + Envelope<B> + Steps<B> {}
+impl<B: Bytes, T: Bindings + Envelope<B> + Steps<B>> Env<B> for T {}
 
-#[inline(always)]
-fn empty<E: Bindings>(f: &Frame, env: &mut E) -> (Outcome, u16) {
-    let table = if f.l4 == TCP { Table::Tcp } else { Table::Udp };
-    if env.proto(table, f.dport) | env.proto(table, f.sport) == 0 {
-        (Outcome::NotOt, 0)
-    } else {
-        (Outcome::NoPayload, 0)
-    }
+/// Classifies one frame in user space: what the kernel program does, without its jumps between programs.
+pub fn classify<B: Bytes, E: Env<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Outcome {
+    let outcome = match prepare(b, f, w, env) {
+        Prepared::Outcome(o) => o,
+        Prepared::Walk => loop {
+            let b = b.until(f.end);
+            let step = env.step(w.root, b, w);
+            match drive(step, b, w, env) {
+                Driven::Outcome(o) => break o,
+                Driven::Refused => {
+                    if !next_candidate(w) {
+                        break refused(w);
+                    }
+                }
+            }
+        },
+    };
+    w.flags |= f.flags;
+    outcome
 }

@@ -86,17 +86,24 @@ pub trait Envelope<B: Bytes> {
     fn tags(&mut self, b: B, f: &mut Frame) -> bool {
         tags(b, f)
     }
+    /// Length of the whole frame in octets, asked only when its headers promise more than is readable: a helper call in
+    /// the kernel.
+    fn frame_len(&mut self) -> u32;
     /// See [`ipv6_chain`].
     fn ipv6_chain(&mut self, b: B, f: &mut Frame) -> bool {
         ipv6_chain(b, f)
     }
 }
 
-/// Reads the envelope of a frame of `len` octets into `f`. Only the first [`REACH`] octets are looked at.
+/// Reads the envelope of a frame into `f`. Only the first [`REACH`] octets are looked at.
 #[inline(always)]
-pub fn parse<B: Bytes, E: Envelope<B>>(b: B, len: u32, f: &mut Frame, env: &mut E) -> Payload {
-    f.len = len;
-    f.flags = if len > REACH { flags::BEYOND_REACH } else { 0 };
+pub fn parse<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
+    let b = b.until(REACH);
+    f.len = b.len();
+    f.flags = 0;
+    if f.len >= REACH {
+        long(f, env);
+    }
     f.vlan = 0;
     f.vlan_inner = 0;
     f.sport = 0;
@@ -126,13 +133,23 @@ pub fn parse<B: Bytes, E: Envelope<B>>(b: B, len: u32, f: &mut Frame, env: &mut 
         return Payload::Layer2;
     }
     if f.ethertype == IPV4 {
-        return ipv4(b, f);
+        return ipv4(b, f, env);
     }
     if f.ethertype == IPV6 {
         return ipv6(b, f, env);
     }
     layer2_addresses(f);
     Payload::Layer2
+}
+
+/// A frame that may go on behind what is readable.
+#[inline(always)]
+fn long<B: Bytes, E: Envelope<B>>(f: &mut Frame, env: &mut E) {
+    let readable = f.len;
+    f.len = env.frame_len();
+    if f.len > readable {
+        f.flags |= flags::BEYOND_REACH;
+    }
 }
 
 #[inline(always)]
@@ -214,7 +231,7 @@ pub fn strip_prp<B: Bytes>(b: B, f: &mut Frame) {
 }
 
 #[inline(always)]
-fn ipv4<B: Bytes>(b: B, f: &mut Frame) -> Payload {
+fn ipv4<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
     let (Some(a), Some(c), Some(addr)) = (b.be64(off), b.be32(off + 8), b.be64(off + 12)) else {
         layer2_addresses(f);
@@ -230,7 +247,7 @@ fn ipv4<B: Bytes>(b: B, f: &mut Frame) -> Payload {
     f.l4 = (c >> 16) as u8;
     // A total length of 0 is what segmentation offload leaves in frames captured on their own host.
     if total != 0 {
-        end_at(f, off + total);
+        end_at(f, off + total, env);
     }
     if header != 20 {
         f.flags |= flags::IP_OPTIONS;
@@ -248,11 +265,16 @@ fn ipv4<B: Bytes>(b: B, f: &mut Frame) -> Payload {
 
 /// Sets the payload's end to what a header declares.
 #[inline(always)]
-fn end_at(f: &mut Frame, end: u32) {
-    if end > f.end {
-        f.flags |= flags::SHORT_FRAME;
-    } else {
+fn end_at<B: Bytes, E: Envelope<B>>(f: &mut Frame, end: u32, env: &mut E) {
+    if end <= f.end {
         f.end = end;
+        return;
+    }
+    if f.flags & flags::BEYOND_REACH == 0 {
+        long(f, env);
+    }
+    if end > f.len {
+        f.flags |= flags::SHORT_FRAME;
     }
 }
 
@@ -274,7 +296,7 @@ fn ipv6<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     f.off = off + 40;
     let length = ((a >> 16) & 0xFFFF) as u32;
     if length != 0 {
-        end_at(f, off + 40 + length);
+        end_at(f, off + 40 + length, env);
     }
     if is_extension(f.l4) {
         f.flags |= flags::IP_OPTIONS;
@@ -344,8 +366,10 @@ fn transport<B: Bytes>(b: B, f: &mut Frame) -> Payload {
     if f.l4 == UDP {
         let length = (head >> 16) as u16 as u32;
         f.off = off + 8;
-        if length >= 8 {
-            end_at(f, off + length);
+        if length >= 8 && off + length < f.end {
+            f.end = off + length;
+        } else if off + length > f.end && f.flags & flags::BEYOND_REACH == 0 {
+            f.flags |= flags::SHORT_FRAME;
         }
     } else {
         let Some(more) = b.be16(off + 12) else { return Payload::Bad };

@@ -91,6 +91,14 @@ pub struct Walk {
     pub lead: u32,
     /// Its rank plus one, 0 without operations.
     pub lead_rank: u32,
+    /// Offset of the payload.
+    pub begin: u32,
+    /// [`Candidates`] not yet tried.
+    pub candidates: u32,
+    /// Not 0 when a candidate came from a registered port or EtherType.
+    pub registered: u32,
+    /// Padding.
+    pub reserved: u32,
     /// Protocol whose parser starts each PDU.
     pub root: u8,
     /// Protocol whose parser runs next.
@@ -106,7 +114,7 @@ pub struct Walk {
 }
 
 /// Size of [`Walk`] in octets.
-pub const WALK_SIZE: usize = 64 + OPS * crate::op::OP_SIZE;
+pub const WALK_SIZE: usize = 80 + OPS * crate::op::OP_SIZE;
 const _: () = assert!(size_of::<Walk>() == WALK_SIZE);
 
 impl Default for Walk {
@@ -121,6 +129,10 @@ impl Default for Walk {
             pdus: 0,
             lead: 0,
             lead_rank: 0,
+            begin: 0,
+            candidates: 0,
+            registered: 0,
+            reserved: 0,
             root: 0,
             proto: 0,
             hint: 0,
@@ -196,31 +208,63 @@ impl Walk {
     }
 }
 
-/// Runs the step of a protocol by its number. The kernel calls one verified subprogram a protocol; user space matches.
+/// Runs the step of a protocol by its number: what a PDU leads to after its first step.
 pub trait Steps<B: Bytes> {
-    /// One step of `proto`, [`Step::REFUSE`] for an unknown number.
+    /// One step of `proto`, [`Step::REFUSE`] for a number that the current root never leads to.
     fn step(&mut self, proto: u8, b: B, w: &mut Walk) -> Step;
 }
 
-/// Walks the payload `off..end` of a frame with the candidates given, best first.
-///
-/// The result is one of [`Outcome::Classified`], [`Outcome::Malformed`], [`Outcome::Unparsed`], [`Outcome::NotOt`].
+/// What [`drive`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// The candidate was wrong: try the next one with [`next_candidate`].
+    Refused,
+    /// Done.
+    Outcome(Outcome),
+}
+
+/// Starts the walk over the payload `off..end` with the best candidate; false without any.
 #[inline(always)]
-pub fn walk<B: Bytes, S: Steps<B>>(b: B, w: &mut Walk, off: u32, end: u32, mut from: Candidates, s: &mut S) -> Outcome {
-    let mut registered = false;
+pub fn begin(w: &mut Walk, off: u32, end: u32, candidates: Candidates) -> bool {
+    w.begin = off;
     w.end = end;
-    let Some((proto, hint)) = from.next() else { return Outcome::NotOt };
-    start(w, off, proto, hint);
-    registered |= hint != Hint::Content as u8;
+    w.candidates = candidates.0;
+    next_candidate(w)
+}
+
+/// Goes to the next candidate; false when there is none left.
+#[inline(always)]
+pub fn next_candidate(w: &mut Walk) -> bool {
+    w.clear();
+    let mut left = Candidates(w.candidates);
+    let Some((proto, hint)) = left.next() else { return false };
+    w.candidates = left.0;
+    if hint != Hint::Content as u8 {
+        w.registered = 1;
+    }
+    start(w, w.begin, proto, hint);
+    true
+}
+
+/// Outcome of a payload that no candidate accepts.
+#[inline(always)]
+pub fn refused(w: &Walk) -> Outcome {
+    if w.registered != 0 { Outcome::Unparsed } else { Outcome::NotOt }
+}
+
+/// Goes on from the first step of the first PDU to the end of the segment.
+#[inline(always)]
+pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut S) -> Driven {
+    // The usual segment: one whole PDU without anything nested. It must not pay for the loop below.
+    if step == Step::DONE && w.pdu_end == w.end {
+        w.pdus = 1;
+        return finish(w, Outcome::Classified);
+    }
     for _ in 0..STEPS {
-        let step = s.step(w.proto, b, w);
-        if step == Step::INNER {
-            continue;
-        }
         if step == Step::DONE {
             w.pdus += 1;
-            if w.pdu_end >= end {
-                if w.pdu_end > end {
+            if w.pdu_end >= w.end {
+                if w.pdu_end > w.end {
                     w.flags |= flags::SPLIT;
                 }
                 return finish(w, Outcome::Classified);
@@ -231,33 +275,38 @@ pub fn walk<B: Bytes, S: Steps<B>>(b: B, w: &mut Walk, off: u32, end: u32, mut f
             }
             let (at, root, hint) = (w.pdu_end, w.root, w.hint);
             start(w, at, root, hint);
-            continue;
+        } else if step != Step::INNER {
+            return stop(w, step);
         }
-        if w.pdus != 0 {
-            // The octets behind whole PDUs do not begin another one, or only begin one.
-            w.flags |= if step == Step::PARTIAL { flags::SPLIT } else { flags::TRAILING };
-            if step == Step::MALFORMED {
-                w.flags |= flags::MALFORMED;
-            }
-            return finish(w, Outcome::Classified);
-        }
-        if step == Step::MALFORMED {
-            w.flags |= flags::MALFORMED;
-            return finish(w, Outcome::Malformed);
-        }
-        if step == Step::PARTIAL {
-            w.flags |= flags::SPLIT;
-            return finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed });
-        }
-        w.clear();
-        let Some((proto, hint)) = from.next() else {
-            return if registered { Outcome::Unparsed } else { Outcome::NotOt };
-        };
-        start(w, off, proto, hint);
-        registered |= hint != Hint::Content as u8;
+        step = s.step(w.proto, b, w);
     }
     w.flags |= flags::WALK_LIMIT;
     finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed })
+}
+
+/// The walk cannot go on.
+#[inline(always)]
+fn stop(w: &mut Walk, step: Step) -> Driven {
+    if w.pdus != 0 {
+        // The octets behind whole PDUs do not begin another one, or only begin one.
+        if step == Step::PARTIAL {
+            w.flags |= flags::SPLIT;
+        } else if step == Step::MALFORMED {
+            w.flags |= flags::MALFORMED;
+        } else {
+            w.flags |= flags::TRAILING;
+        }
+        return finish(w, Outcome::Classified);
+    }
+    if step == Step::MALFORMED {
+        w.flags |= flags::MALFORMED;
+        return finish(w, Outcome::Malformed);
+    }
+    if step == Step::PARTIAL {
+        w.flags |= flags::SPLIT;
+        return finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed });
+    }
+    Driven::Refused
 }
 
 #[inline(always)]
@@ -273,12 +322,12 @@ fn start(w: &mut Walk, off: u32, proto: u8, hint: u8) {
 }
 
 #[inline(always)]
-fn finish(w: &mut Walk, outcome: Outcome) -> Outcome {
+fn finish(w: &mut Walk, outcome: Outcome) -> Driven {
     if w.pdus > 1 {
         w.flags |= flags::PIPELINED;
     }
     if w.hint == Hint::Content as u8 {
         w.flags |= flags::PORT_MISMATCH;
     }
-    outcome
+    Driven::Outcome(outcome)
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::{BPF_NOEXIST, xdp_md};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use ot_xdp_common::classify::Classified;
+use ot_xdp_common::classify::service_port;
 use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
 use ot_xdp_common::op::{Dir, Op, Tag};
@@ -13,21 +13,21 @@ use crate::maps;
 
 /// Counts one classified frame.
 #[inline(always)]
-pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, result: Classified) {
+pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
     // SAFETY: `ctx` is the program's context.
     let ifindex = unsafe { (*ctx).ingress_ifindex };
-    s.outcome = result.outcome as u32;
+    s.outcome = outcome as u32;
     let Some(port) = maps::port(ifindex) else { return };
     port.frames += 1;
     port.bytes += s.frame.len as u64;
-    if let Some(n) = port.outcomes.get_mut(result.outcome as usize) {
+    if let Some(n) = port.outcomes.get_mut(outcome as usize) {
         *n += 1;
     }
     if s.walk.flags & (flags::BEYOND_REACH | flags::WALK_LIMIT) != 0 {
         port.beyond_reach += (s.walk.flags & flags::BEYOND_REACH != 0) as u64;
         port.walk_limit += (s.walk.flags & flags::WALK_LIMIT != 0) as u64;
     }
-    if result.outcome != Outcome::Classified && result.outcome != Outcome::Malformed {
+    if outcome != Outcome::Classified && outcome != Outcome::Malformed {
         return;
     }
     if s.walk.n_ops == 0 {
@@ -39,8 +39,9 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, result: Classified) {
         *n += 1;
     }
     s.ifindex = ifindex;
-    s.key.begin(&s.frame, ifindex, result.port);
-    let mut next = operations(0);
+    s.key.begin(&s.frame, ifindex, service_port(&s.frame, &s.walk));
+    // The first one in place: the usual frame has no other and pays no call.
+    let mut next = run(s, 0);
     for _ in 1..OPS {
         if next >= s.walk.n_ops {
             break;
@@ -49,12 +50,18 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, result: Classified) {
     }
 }
 
-/// Counts the operation with index `first` of the frame in hand and those behind it that have the same key; returns the
-/// index of the first one that has not. A global subprogram: verified once and not once a turn of the loop above.
+/// [`run`] as a global subprogram: verified once and not once a turn of the loop above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn operations(first: u32) -> u32 {
     let Some(s) = maps::scratch() else { return OPS as u32 };
+    run(s, first)
+}
+
+/// Counts the operation with index `first` of the frame in hand and those behind it that have the same key; returns the
+/// index of the first one that has not.
+#[inline(always)]
+fn run(s: &mut Scratch, first: u32) -> u32 {
     let op = s.walk.ops[first as usize & (OPS - 1)];
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_coarse_ns() };

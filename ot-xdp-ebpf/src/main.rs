@@ -12,26 +12,31 @@ mod verdict;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ot_xdp_common::classify::classify;
+use ot_xdp_common::classify::{Prepared, prepare};
+use ot_xdp_common::reason::Outcome;
 
 use crate::packet::Packet;
-use crate::protocols::Kernel;
+use crate::protocols::{Kernel, finish, jump};
 
-/// Classifies and counts one frame. Every path ends in a pass: this program has no policy to deny by.
+/// Reads the envelope and jumps to the program of the best candidate. Every path ends in a pass: there is no policy to
+/// deny by.
 #[xdp(frags)]
 pub fn ot_xdp(ctx: XdpContext) -> u32 {
-    run(ctx.ctx)
+    enter(ctx.ctx)
 }
 
 #[inline(always)]
-fn run(ctx: *mut xdp_md) -> u32 {
-    let Some(scratch) = maps::scratch() else { return verdict::pass() };
-    let packet = Packet::new(ctx);
-    let len = packet::length(ctx);
-    let mut kernel = Kernel { ctx };
-    let result = classify(packet, len, &mut scratch.frame, &mut scratch.walk, &mut kernel);
-    count::frame(ctx, scratch, result);
-    verdict::pass()
+fn enter(ctx: *mut xdp_md) -> u32 {
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let outcome = match prepare(Packet::new(ctx), &mut s.frame, &mut s.walk, &mut Kernel { ctx }) {
+        Prepared::Walk => {
+            jump(ctx, s.walk.root);
+            // Only when the protocol's program is not loaded.
+            Outcome::Unparsed
+        }
+        Prepared::Outcome(o) => o,
+    };
+    finish(ctx, s, outcome)
 }
 
 #[cfg(not(test))]

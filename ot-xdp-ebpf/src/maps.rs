@@ -1,7 +1,7 @@
 //! Every map of the program, with its reason; no map is defined elsewhere.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
 use ot_xdp_common::wire::{FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch};
@@ -13,6 +13,10 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 /// Port and EtherType to protocol, written by user space from the protocol files and the configuration.
 #[map]
 static BINDINGS: Array<u64> = Array::with_max_entries(BINDING_WORDS, 0);
+
+/// The program of each protocol, by its number, written by user space before anything is attached.
+#[map]
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(128, 0);
 
 /// Counters by conversation and function. Not LRU: nothing that the baseline needs is evicted.
 #[map]
@@ -35,6 +39,12 @@ pub static FIRST_SEEN: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 pub fn scratch() -> Option<&'static mut Scratch> {
     // SAFETY: an element of a per-CPU array; the program runs to its end on one CPU without being entered again.
     SCRATCH.get_ptr_mut(0).map(|p| unsafe { &mut *p })
+}
+
+/// The program array, as the tail-call helper takes it.
+#[inline(always)]
+pub fn programs() -> *mut core::ffi::c_void {
+    (&raw const PROGRAMS).cast_mut().cast()
 }
 
 /// Eight entries of the binding tables.

@@ -32,19 +32,13 @@ impl Packet {
     }
 
     /// The frame of this context, readable up to `limit`.
+    #[allow(dead_code, reason = "the bench shares this file and reads only envelopes")]
     #[inline(always)]
     pub fn limited(ctx: *mut xdp_md, limit: u32) -> Self {
         let mut p = Self::new(ctx);
         p.limit = limit;
         p
     }
-}
-
-/// Length of the whole frame in octets, all buffers of a multi-buffer frame included.
-#[inline(always)]
-pub fn length(ctx: *mut xdp_md) -> u32 {
-    // SAFETY: a helper without side effects, given the program's context.
-    unsafe { aya_ebpf::helpers::generated::bpf_xdp_get_buff_len(ctx) as u32 }
 }
 
 /// Loads `$n` octets at `off` as a big-endian number, `None` when they end behind the limit or the linear data.

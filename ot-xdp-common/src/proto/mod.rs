@@ -4,8 +4,8 @@
 //!
 //! 1. Write `proto/<name>.rs`: module head (transport, layout with offsets, source of the facts, what is not parsed), a
 //!    unit struct that implements [`Protocol`], its function table with [`functions!`], tests.
-//! 2. Add one line to the list at the end of the `protocols!` call here. Numbers are map format: take the next one,
-//!    never reuse one.
+//! 2. Add one line to the `protocols!` list below: number, type, module, and in brackets the modules that its PDUs lead
+//!    to by [`Walk::inner`]. Numbers are map format: take the next one, never reuse one.
 //! 3. Add test vectors `tests/data/<name>.toml` and the README's row (`cargo xtask tidy` prints it).
 //!
 //! Nothing else: the kernel program, replay, the port table, the schema and the benches are made from the list.
@@ -125,7 +125,7 @@ pub trait Number {
 }
 
 macro_rules! protocols {
-    ($d:tt $($nr:literal $variant:ident $module:ident;)+) => {
+    ($d:tt $($nr:literal $variant:ident $module:ident [$($inner:ident)*];)+) => {
         $(pub mod $module;)+
 
         /// Every protocol. Numbers are map format and are never reused.
@@ -187,10 +187,10 @@ macro_rules! protocols {
             0
         }
 
-        /// Calls a macro with `number Variant module;` for each protocol: how the kernel crate makes its subprograms.
+        /// Calls a macro with `number Variant module [inner modules];` for each protocol: how the kernel crate makes its subprograms.
         #[macro_export]
         macro_rules! for_each_protocol {
-            ($d callback:ident) => { $d callback! { $($nr $variant $module;)+ } };
+            ($d callback:ident) => { $d callback! { $($nr $variant $module [$($inner)*];)+ } };
         }
     };
 }
@@ -205,8 +205,8 @@ fn hit<const I: usize>(s: &'static [Sniff], first: u32, l4: u8) -> bool {
 }
 
 protocols! { $
-    1 Modbus modbus;
-    2 Umas umas;
+    1 Modbus modbus [umas];
+    2 Umas umas [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.

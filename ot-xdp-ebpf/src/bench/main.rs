@@ -16,6 +16,7 @@ use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray};
 use aya_ebpf::programs::XdpContext;
 use ot_xdp_common::bench::{FEED_BYTES, FEED_PACKETS, FeedControl, FeedPacket};
+use ot_xdp_common::bytes::Bytes as _;
 use ot_xdp_common::frame::{self, Envelope, Payload};
 use ot_xdp_common::op::Op;
 use ot_xdp_common::wire::{FlowKey, FlowValue, Scratch};
@@ -36,8 +37,8 @@ static TARGET: ProgramArray = ProgramArray::with_max_entries(1, 0);
 struct Plain;
 impl Envelope<Packet> for Plain {
     #[inline(always)]
-    fn tags(&mut self, b: Packet, f: &mut frame::Frame) -> bool {
-        frame::tags(b, f)
+    fn frame_len(&mut self) -> u32 {
+        0
     }
     #[inline(always)]
     fn ipv6_chain(&mut self, _: Packet, _: &mut frame::Frame) -> bool {
@@ -91,7 +92,7 @@ fn scratch() -> Option<&'static mut Scratch> {
 
 #[inline(always)]
 fn parse(ctx: *mut xdp_md, s: &mut Scratch) -> Payload {
-    frame::parse(Packet::new(ctx), packet::length(ctx), &mut s.frame, &mut Plain)
+    frame::parse(Packet::new(ctx), &mut s.frame, &mut Plain)
 }
 
 /// Puts the next packet into the frame and runs the program under test on it.
@@ -116,7 +117,7 @@ pub fn feed(ctx: XdpContext) -> u32 {
     if len < 14 || len > FEED_BYTES as u64 {
         return xdp_action::XDP_ABORTED;
     }
-    let have = packet::length(ctx.ctx) as i32;
+    let have = Packet::new(ctx.ctx).len() as i32;
     // SAFETY: helpers on the program's context; the buffer holds `FEED_BYTES` octets and `len` is no more.
     unsafe {
         if have != len as i32 && bpf_xdp_adjust_tail(ctx.ctx, len as i32 - have) != 0 {
