@@ -22,26 +22,17 @@ pub trait Bytes: Copy {
     /// Little-endian 16 bits.
     #[inline(always)]
     fn le16(self, off: u32) -> Option<u16> {
-        match self.be16(off) {
-            Some(v) => Some(v.swap_bytes()),
-            None => None,
-        }
+        self.be16(off).map(u16::swap_bytes)
     }
     /// Little-endian 32 bits.
     #[inline(always)]
     fn le32(self, off: u32) -> Option<u32> {
-        match self.be32(off) {
-            Some(v) => Some(v.swap_bytes()),
-            None => None,
-        }
+        self.be32(off).map(u32::swap_bytes)
     }
     /// Little-endian 64 bits.
     #[inline(always)]
     fn le64(self, off: u32) -> Option<u64> {
-        match self.be64(off) {
-            Some(v) => Some(v.swap_bytes()),
-            None => None,
-        }
+        self.be64(off).map(u64::swap_bytes)
     }
     /// True when nothing can be read.
     #[inline(always)]

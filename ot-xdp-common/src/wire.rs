@@ -223,6 +223,22 @@ impl Default for PortValue {
     }
 }
 
+impl PortValue {
+    /// Adds another CPU's counters of the same port.
+    pub fn merge(&mut self, o: &PortValue) {
+        self.frames += o.frames;
+        self.bytes += o.bytes;
+        self.outcomes.iter_mut().zip(o.outcomes).for_each(|(a, b)| *a += b);
+        self.classes.iter_mut().zip(o.classes).for_each(|(a, b)| *a += b);
+        self.overflow_ops += o.overflow_ops;
+        self.overflow_frames += o.overflow_frames;
+        self.ring_full += o.ring_full;
+        self.ring_limited += o.ring_limited;
+        self.beyond_reach += o.beyond_reach;
+        self.walk_limit += o.walk_limit;
+    }
+}
+
 /// What the overflow bucket of one (protocol, class) holds on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -233,6 +249,15 @@ pub struct OverflowValue {
     pub frames: u64,
     /// Octets of those frames.
     pub bytes: u64,
+}
+
+impl OverflowValue {
+    /// Adds another CPU's counters of the same slot.
+    pub fn merge(&mut self, o: &OverflowValue) {
+        self.pdus += o.pdus;
+        self.frames += o.frames;
+        self.bytes += o.bytes;
+    }
 }
 
 /// Size of [`OverflowValue`] in octets.

@@ -50,6 +50,16 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
     }
 }
 
+/// Time of the frame in hand: the coarse monotonic clock, or the capture's time in replay.
+#[inline(always)]
+fn now() -> u64 {
+    if maps::replay() {
+        return maps::replay_ns();
+    }
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_coarse_ns() }
+}
+
 /// [`run`] as a global subprogram: verified once and not once a turn of the loop above.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -63,8 +73,7 @@ pub extern "C" fn operations(first: u32) -> u32 {
 #[inline(always)]
 fn run(s: &mut Scratch, first: u32) -> u32 {
     let op = s.walk.ops[first as usize & (OPS - 1)];
-    // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let now = now();
     s.key.set_op(&s.frame, &op);
     let mut next = first + 1;
     if let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) {

@@ -1,5 +1,6 @@
 //! Every map of the program, with its reason; no map is defined elsewhere.
 
+use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
@@ -33,6 +34,26 @@ static OVERFLOW: PerCpuArray<OverflowValue> = PerCpuArray::with_max_entries(OVER
 /// Keys counted for the first time.
 #[map]
 pub static FIRST_SEEN: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Time of the frame in hand in replay, nanoseconds; written by user space before each frame.
+#[map]
+static REPLAY_NS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// 1 when captures are replayed; set at load time, so that the branch is gone from the program of a sensor.
+#[unsafe(no_mangle)]
+static REPLAY: Global<u32> = Global::new(0);
+
+/// Are captures replayed?
+#[inline(always)]
+pub fn replay() -> bool {
+    REPLAY.load() != 0
+}
+
+/// See [`REPLAY_NS`].
+#[inline(always)]
+pub fn replay_ns() -> u64 {
+    REPLAY_NS.get(0).copied().unwrap_or(0)
+}
 
 /// This CPU's working memory.
 #[inline(always)]

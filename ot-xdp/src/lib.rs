@@ -1,1 +1,6 @@
-//! `ot-xdp`, the user-space program: stages in the order in which data flows.
+//! `ot-xdp` as a library: the stages in the order in which data flows, for the program and for tests.
+
+pub mod bindings;
+pub mod object;
+pub mod source;
+pub mod sys;

@@ -1,2 +1,4 @@
 //! Build, set-up, test and bench tasks.
+mod stamp;
+
 fn main() {}

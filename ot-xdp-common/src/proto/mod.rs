@@ -156,6 +156,12 @@ macro_rules! protocols {
             pub fn binding(self) -> Binding {
                 match self { $(Proto::$variant => <$module::$variant as Protocol>::BINDING),+ }
             }
+            /// Can a frame begin with it? Others live only inside the PDUs of a root.
+            pub fn is_root(self) -> bool {
+                let b = self.binding();
+                let sniffed = match self { $(Proto::$variant => !<$module::$variant as Protocol>::SNIFF.is_empty()),+ };
+                sniffed || !b.tcp.is_empty() || !b.udp.is_empty() || !b.ethertypes.is_empty()
+            }
             /// Name of the file in `proto/`, without its extension.
             pub fn module(self) -> &'static str {
                 match self { $(Proto::$variant => stringify!($module)),+ }

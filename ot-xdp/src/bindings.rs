@@ -1,0 +1,60 @@
+//! Which protocol is registered on which port and EtherType: the protocol files' defaults plus the site's own.
+
+use ot_xdp_common::classify::{BINDING_WORDS, Bindings, Table};
+use ot_xdp_common::proto::Proto;
+
+/// Three tables of 65,536 protocol numbers: TCP ports, UDP ports, EtherTypes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingTable {
+    words: Vec<u64>,
+}
+
+impl Default for BindingTable {
+    fn default() -> Self {
+        let mut table = BindingTable { words: vec![0; BINDING_WORDS as usize] };
+        for proto in Proto::ALL {
+            let b = proto.binding();
+            b.tcp.iter().for_each(|p| table.set(Table::Tcp, *p, Some(*proto)));
+            b.udp.iter().for_each(|p| table.set(Table::Udp, *p, Some(*proto)));
+            b.ethertypes.iter().for_each(|t| table.set(Table::EtherType, *t, Some(*proto)));
+        }
+        table
+    }
+}
+
+impl BindingTable {
+    /// Registers a protocol, or takes a registration away with `None`.
+    pub fn set(&mut self, table: Table, value: u16, proto: Option<Proto>) {
+        let shift = (value & 7) * 8;
+        if let Some(word) = self.words.get_mut(table as usize * 8192 + (value >> 3) as usize) {
+            *word = *word & !(0xFF << shift) | (proto.map_or(0, |p| p as u64)) << shift;
+        }
+    }
+
+    /// The words of the kernel map, by index.
+    pub fn words(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.words.iter().enumerate().map(|(i, w)| (i as u32, *w))
+    }
+}
+
+impl Bindings for &BindingTable {
+    fn word(&mut self, word: u32) -> u64 {
+        self.words.get(word as usize).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_can_be_added_and_taken_away() {
+        let mut t = BindingTable::default();
+        assert_eq!((&t).proto(Table::Tcp, 502), Proto::Modbus as u8);
+        t.set(Table::Tcp, 1502, Some(Proto::Modbus));
+        t.set(Table::Tcp, 502, None);
+        assert_eq!((&t).proto(Table::Tcp, 1502), Proto::Modbus as u8);
+        assert_eq!((&t).proto(Table::Tcp, 502), 0);
+        assert_eq!((&t).proto(Table::Tcp, 1501), 0);
+    }
+}

@@ -1,0 +1,5 @@
+//! System calls that no crate offers: map batches, process and clock facts. The only `unsafe` beside the map types.
+
+pub mod batch;
+pub mod clock;
+pub mod link;
