@@ -1,0 +1,205 @@
+//! Subcommands and options. Data goes to standard output, logs to standard error; exit codes: 0 done, 1 runtime error,
+//! 2 usage or configuration error.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// See, count and judge every industrial protocol command, inside the Linux kernel.
+#[derive(Debug, Parser)]
+#[command(name = "ot-xdp", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log more (-v: debug, -vv: trace); `OT_XDP_LOG` takes a filter.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Colour of logs and help.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// When to use colour. `NO_COLOR` is honoured in `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Classify the frames of interfaces and stream events.
+    Run(RunArgs),
+    /// Classify the frames of capture files: same parsers, same events.
+    Replay(ReplayArgs),
+    /// Check a configuration and say what it means.
+    Check(CheckArgs),
+    /// Tell whether this host can run the sensor, and what to do where it cannot.
+    Doctor(DoctorArgs),
+    /// Print the JSON Schema of the events, the configuration, or the tables behind them.
+    Schema(SchemaArgs),
+    /// Print the complete configuration with its defaults.
+    Config,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file (TOML). Not needed for a first run.
+    #[arg(short, long)]
+    pub config: Option<PathBuf>,
+    /// Interface to listen on; may be given several times.
+    #[arg(short, long = "interface", value_name = "IF")]
+    pub interfaces: Vec<String>,
+    /// How to attach: in the driver, or behind it (slower; frames may be merged).
+    #[arg(long, value_enum)]
+    pub attach_mode: Option<ModeArg>,
+    /// Where an interface cannot run XDP in its driver, attach behind it and say so in every health event.
+    #[arg(long)]
+    pub allow_fallback: bool,
+    /// Stop after this time, e.g. `20s`, `10m`, `1h`.
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Time between flow summaries.
+    #[arg(long, value_parser = duration)]
+    pub interval: Option<Duration>,
+    /// Conversation-and-function keys that can be counted.
+    #[arg(long)]
+    pub flows: Option<u32>,
+    /// Print a readable summary to standard error at the end.
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// Attach modes by the names that XDP tools use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// In the driver.
+    Native,
+    /// On socket buffers (generic).
+    Skb,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Capture files: pcap or pcapng, plain, gzip or zstd; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Configuration file (TOML).
+    #[arg(short, long)]
+    pub config: Option<PathBuf>,
+    /// What classifies: the kernel program by test runs (needs privileges), or its parsers in this process.
+    #[arg(long, value_enum, default_value_t = EngineArg::User)]
+    pub engine: EngineArg,
+    /// Print one record for each frame instead of events.
+    #[arg(long)]
+    pub frames: bool,
+    /// Time between flow summaries, in the time of the capture.
+    #[arg(long, value_parser = duration)]
+    pub interval: Option<Duration>,
+    /// Print a readable summary to standard error at the end.
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// What classifies in `replay`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// The real kernel program.
+    Kernel,
+    /// The same parsers in this process.
+    User,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration file (TOML).
+    #[arg(short, long)]
+    pub config: PathBuf,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Interface to look at; all of them without this.
+    #[arg(short, long = "interface", value_name = "IF")]
+    pub interfaces: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// What to print.
+    #[arg(value_enum, default_value_t = SchemaArg::Events)]
+    pub what: SchemaArg,
+}
+
+/// What `schema` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaArg {
+    /// JSON Schema of every event.
+    Events,
+    /// Every protocol with its ports and EtherTypes.
+    Protocols,
+    /// Every operation: protocol, code, name, class, state-changing.
+    Operations,
+    /// Every frame flag with its meaning.
+    Flags,
+}
+
+/// A time such as `500ms`, `20s`, `10m` or `1h`.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let wrong = || format!("`{text}` is no time; write a whole number with a unit: 500ms, 20s, 10m, 1h, 7d");
+    let n: u64 = number.parse().map_err(|_| wrong())?;
+    let ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    n.checked_mul(ms).filter(|n| *n > 0).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("20").is_err() && duration("s").is_err() && duration("0s").is_err());
+    }
+}
