@@ -5,7 +5,7 @@ use crate::frame::{self, Envelope, Frame, Payload, TCP, UDP};
 use crate::op::Dir;
 use crate::proto;
 use crate::reason::Outcome;
-use crate::walk::{Candidates, Driven, Hint, Steps, Walk, begin, drive, next_candidate, refused};
+use crate::walk::{Driven, Hint, Steps, Walk, drive, refused, start};
 
 /// Which table a binding is looked up in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,49 +39,91 @@ pub trait Bindings {
 pub enum Prepared {
     /// Run the first step of [`Walk::root`], then [`crate::walk::drive`].
     Walk,
+    /// Call [`prepare_ipv6_chain`].
+    Ipv6Chain,
     /// Nothing to walk.
     Outcome(Outcome),
 }
 
 /// Reads the envelope of a frame and starts the walk with the best candidate.
 #[inline(always)]
-pub fn prepare<B: Bytes, E: Bindings + Envelope<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+pub fn prepare<B: Bytes, E: Bindings + Envelope>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
     w.clear();
     w.root = 0;
     w.hint = 0;
     w.registered = 0;
-    let outcome = match frame::parse(b, f, env) {
-        Payload::Transport => return transport(b, f, w, env),
-        Payload::Layer2 => return layer2(b, f, w, env),
-        Payload::Empty => empty(f, env),
-        Payload::OtherIp => Outcome::NotOt,
-        Payload::Fragment => Outcome::Fragment,
-        Payload::Bad => Outcome::BadEnvelope,
-    };
-    Prepared::Outcome(outcome)
+    let payload = frame::parse(b, f, env);
+    candidates(payload, b, f, w, env)
+}
+
+/// The rest of [`prepare`] for IPv6 with extension headers.
+#[inline(always)]
+pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+    let payload = frame::ipv6_chain(b, f);
+    candidates(payload, b, f, w, env)
 }
 
 #[inline(always)]
-fn transport<B: Bytes, E: Bindings>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> Prepared {
+fn candidates<B: Bytes, E: Bindings>(payload: Payload, b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+    match payload {
+        Payload::Transport => {
+            w.stage = 0;
+        }
+        Payload::Layer2 => return layer2(b, f, w, env),
+        Payload::Ipv6Chain => return Prepared::Ipv6Chain,
+        Payload::Empty => return Prepared::Outcome(empty(f, env)),
+        Payload::OtherIp => return Prepared::Outcome(Outcome::NotOt),
+        Payload::Fragment => return Prepared::Outcome(Outcome::Fragment),
+        Payload::Bad => return Prepared::Outcome(Outcome::BadEnvelope),
+    }
+    w.begin = f.off;
+    w.end = f.end;
+    if next_candidate(b, f, w, env) { Prepared::Walk } else { Prepared::Outcome(Outcome::NotOt) }
+}
+
+/// Starts the walk with the next candidate for the payload: the protocol of the destination port, of the source port,
+/// by content. False when none is left.
+///
+/// One after the other and not all at once: most frames need only the first, and the others cost look-ups.
+#[inline(always)]
+pub fn next_candidate<B: Bytes, E: Bindings>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> bool {
     let table = if f.l4 == UDP { Table::Udp } else { Table::Tcp };
-    let to = env.proto(table, f.dport);
-    let mut from = env.proto(table, f.sport);
-    if from == to {
-        from = 0;
+    let tried = w.root;
+    if w.stage == 0 {
+        w.stage = 1;
+        let proto = env.proto(table, f.dport);
+        if proto != 0 {
+            w.registered = 1;
+            return restart(w, proto, Hint::ToServer);
+        }
     }
-    let mut content = match b.until(f.end).be32(f.off) {
-        Some(first) => proto::sniff(first, f.l4),
-        None => 0,
-    };
-    if content == to || content == from {
-        content = 0;
+    if w.stage == 1 {
+        w.stage = 2;
+        let proto = env.proto(table, f.sport);
+        if proto != 0 && proto != tried {
+            w.registered = 1;
+            return restart(w, proto, Hint::FromServer);
+        }
     }
-    let candidates = Candidates::default().with(0, to, Hint::ToServer).with(1, from, Hint::FromServer).with(
-        2,
-        content,
-        Hint::Content,
-    );
-    start(w, f, candidates)
+    if w.stage == 2 {
+        w.stage = 3;
+        let proto = match b.until(f.end).be32(f.off) {
+            Some(first) => proto::sniff(first, f.l4),
+            None => 0,
+        };
+        if proto != 0 && proto != tried {
+            return restart(w, proto, Hint::Content);
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn restart(w: &mut Walk, proto: u8, hint: Hint) -> bool {
+    w.clear();
+    let at = w.begin;
+    start(w, at, proto, hint as u8);
+    true
 }
 
 #[inline(always)]
@@ -91,12 +133,12 @@ fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E)
         return Prepared::Outcome(Outcome::NotOt);
     }
     frame::strip_prp(b, f);
-    start(w, f, Candidates::default().with(0, proto, Hint::EtherType))
-}
-
-#[inline(always)]
-fn start(w: &mut Walk, f: &Frame, candidates: Candidates) -> Prepared {
-    if begin(w, f.off, f.end, candidates) { Prepared::Walk } else { Prepared::Outcome(Outcome::NotOt) }
+    w.begin = f.off;
+    w.end = f.end;
+    w.stage = 3;
+    w.registered = 1;
+    restart(w, proto, Hint::EtherType);
+    Prepared::Walk
 }
 
 #[inline(always)]
@@ -128,21 +170,27 @@ pub fn service_port(f: &Frame, w: &Walk) -> u16 {
     if f.sport < f.dport { f.sport } else { f.dport }
 }
 
-/// Everything that user space needs to classify: default or configured bindings, all parsers.
-pub trait Env<B: Bytes>: Bindings + Envelope<B> + Steps<B> {}
-impl<B: Bytes, T: Bindings + Envelope<B> + Steps<B>> Env<B> for T {}
+/// Everything that user space needs to classify: bindings, length, all parsers.
+pub trait Env<B: Bytes>: Bindings + Envelope + Steps<B> {}
+impl<B: Bytes, T: Bindings + Envelope + Steps<B>> Env<B> for T {}
 
 /// Classifies one frame in user space: what the kernel program does, without its jumps between programs.
 pub fn classify<B: Bytes, E: Env<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Outcome {
-    let outcome = match prepare(b, f, w, env) {
+    let mut prepared = prepare(b, f, w, env);
+    if prepared == Prepared::Ipv6Chain {
+        prepared = prepare_ipv6_chain(b, f, w, env);
+    }
+    let outcome = match prepared {
         Prepared::Outcome(o) => o,
+        // Not reached: a chain is followed once.
+        Prepared::Ipv6Chain => Outcome::BadEnvelope,
         Prepared::Walk => loop {
-            let b = b.until(f.end);
-            let step = env.step(w.root, b, w);
-            match drive(step, b, w, env) {
+            let payload = b.until(f.end);
+            let step = env.step(w.root, payload, w);
+            match drive(step, payload, w, env) {
                 Driven::Outcome(o) => break o,
                 Driven::Refused => {
-                    if !next_candidate(w) {
+                    if !next_candidate(b, f, w, env) {
                         break refused(w);
                     }
                 }

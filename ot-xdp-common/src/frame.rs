@@ -36,6 +36,9 @@ pub enum Payload {
     Fragment = 4,
     /// Broken headers.
     Bad = 5,
+    /// IPv6 with extension headers: call [`ipv6_chain`]. A case of its own, because few frames have them and the loop
+    /// would multiply the verifier's work in the main path.
+    Ipv6Chain = 6,
 }
 
 /// Addresses and payload bounds of a frame (map memory of the kernel program; host byte order).
@@ -79,25 +82,16 @@ pub struct Frame {
 pub const FRAME_SIZE: usize = 80;
 const _: () = assert!(size_of::<Frame>() == FRAME_SIZE);
 
-/// The two loops of the envelope, as steps of their own: the kernel program calls them as separately verified
-/// subprograms, because few frames need them and unrolled in the main path they would multiply the verifier's work.
-pub trait Envelope<B: Bytes> {
-    /// See [`tags`].
-    fn tags(&mut self, b: B, f: &mut Frame) -> bool {
-        tags(b, f)
-    }
+/// What the envelope asks of the side it runs on.
+pub trait Envelope {
     /// Length of the whole frame in octets, asked only when its headers promise more than is readable: a helper call in
     /// the kernel.
     fn frame_len(&mut self) -> u32;
-    /// See [`ipv6_chain`].
-    fn ipv6_chain(&mut self, b: B, f: &mut Frame) -> bool {
-        ipv6_chain(b, f)
-    }
 }
 
 /// Reads the envelope of a frame into `f`. Only the first [`REACH`] octets are looked at.
 #[inline(always)]
-pub fn parse<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
+pub fn parse<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let b = b.until(REACH);
     f.len = b.len();
     f.flags = 0;
@@ -124,7 +118,7 @@ pub fn parse<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payl
     f.src_end = src & !0xFFFF;
     f.off = 14;
     f.ethertype = src as u16;
-    if is_tag(f.ethertype) && !env.tags(b, f) {
+    if is_tag(f.ethertype) && !tags(b, f) {
         layer2_addresses(f);
         return Payload::Bad;
     }
@@ -144,7 +138,7 @@ pub fn parse<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payl
 
 /// A frame that may go on behind what is readable.
 #[inline(always)]
-fn long<B: Bytes, E: Envelope<B>>(f: &mut Frame, env: &mut E) {
+fn long<E: Envelope>(f: &mut Frame, env: &mut E) {
     let readable = f.len;
     f.len = env.frame_len();
     if f.len > readable {
@@ -159,7 +153,7 @@ fn is_tag(ethertype: u16) -> bool {
 
 /// Skips VLAN tags and one redundancy tag from [`Frame::off`] on. False when a tag is cut off.
 #[inline(always)]
-pub fn tags<B: Bytes>(b: B, f: &mut Frame) -> bool {
+fn tags<B: Bytes>(b: B, f: &mut Frame) -> bool {
     let (mut off, mut ethertype) = (f.off, f.ethertype);
     for _ in 0..VLAN_TAGS + 1 {
         if !is_tag(ethertype) {
@@ -231,7 +225,7 @@ pub fn strip_prp<B: Bytes>(b: B, f: &mut Frame) {
 }
 
 #[inline(always)]
-fn ipv4<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
+fn ipv4<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
     let (Some(a), Some(c), Some(addr)) = (b.be64(off), b.be32(off + 8), b.be64(off + 12)) else {
         layer2_addresses(f);
@@ -265,7 +259,7 @@ fn ipv4<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
 
 /// Sets the payload's end to what a header declares.
 #[inline(always)]
-fn end_at<B: Bytes, E: Envelope<B>>(f: &mut Frame, end: u32, env: &mut E) {
+fn end_at<E: Envelope>(f: &mut Frame, end: u32, env: &mut E) {
     if end <= f.end {
         f.end = end;
         return;
@@ -279,7 +273,7 @@ fn end_at<B: Bytes, E: Envelope<B>>(f: &mut Frame, end: u32, env: &mut E) {
 }
 
 #[inline(always)]
-fn ipv6<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
+fn ipv6<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
     let (Some(a), Some(s0), Some(s1), Some(d0), Some(d1)) =
         (b.be64(off), b.be64(off + 8), b.be64(off + 16), b.be64(off + 24), b.be64(off + 32))
@@ -300,9 +294,7 @@ fn ipv6<B: Bytes, E: Envelope<B>>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     }
     if is_extension(f.l4) {
         f.flags |= flags::IP_OPTIONS;
-        if !env.ipv6_chain(b, f) {
-            return if f.flags & flags::FRAGMENT != 0 { Payload::Fragment } else { Payload::Bad };
-        }
+        return Payload::Ipv6Chain;
     }
     transport(b, f)
 }
@@ -316,16 +308,15 @@ fn is_extension(next: u8) -> bool {
 const FRAGMENT_HEADER: u8 = 44;
 const AUTHENTICATION_HEADER: u8 = 51;
 
-/// Follows the extension headers from [`Frame::off`] on to the transport header. False when the chain is cut off, and
-/// for second and later fragments.
+/// Follows the extension headers from [`Frame::off`] on, and the transport header behind them.
 #[inline(always)]
-pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> bool {
+pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> Payload {
     let (mut off, mut next) = (f.off, f.l4);
     for _ in 0..IPV6_EXTENSIONS {
         if !is_extension(next) {
             break;
         }
-        let Some(x) = b.be32(off) else { return false };
+        let Some(x) = b.be32(off) else { return Payload::Bad };
         let units = (x >> 16) & 0xFF;
         off += if next == FRAGMENT_HEADER {
             8
@@ -338,7 +329,7 @@ pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> bool {
             f.flags |= flags::FRAGMENT;
             if x & 0xFFF8 != 0 {
                 f.l4 = (x >> 24) as u8;
-                return false;
+                return Payload::Fragment;
             }
         }
         next = (x >> 24) as u8;
@@ -348,7 +339,7 @@ pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> bool {
     }
     f.l4 = next;
     f.off = off;
-    true
+    transport(b, f)
 }
 
 #[inline(always)]

@@ -113,13 +113,24 @@ impl Class {
 /// Risk by class number (a table, not a `match`: the kernel's verifier follows each arm of a `match`).
 const RISK: [u8; CLASSES] = [12, 6, 17, 18, 19, 13, 16, 4, 5, 2, 8, 15, 14, 7, 1, 11, 10, 9, 3];
 
-/// Risk of a class number as it comes from a table or map; 0 when it is not in use.
-#[inline(always)]
-pub fn risk_of(class: u8) -> u8 {
-    match RISK.get(class as usize) {
-        Some(r) => *r,
-        None => 0,
+/// Order of kinds: risk of the class, then state-changing; at least 1.
+static RANK: [u8; 256] = {
+    let mut t = [1; 256];
+    let mut k = 0;
+    while k < 256 {
+        let class = k & 0x1F;
+        if class < CLASSES {
+            t[k] = RISK[class] * 2 + (k >> 7) as u8 + 1;
+        }
+        k += 1;
     }
+    t
+};
+
+/// Rank of a kind by risk, 1 the least: the worst operation of a segment is the one with the highest rank.
+#[inline(always)]
+pub fn rank_of(kind: Kind) -> u8 {
+    RANK[kind.0 as usize]
 }
 
 /// Direction of an operation.

@@ -6,7 +6,7 @@
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::limits::{OPS, PDUS, STEPS};
-use crate::op::{Dir, Op, Tag, risk_of};
+use crate::op::{Dir, Op, Tag, rank_of};
 use crate::reason::Outcome;
 
 /// What a parser step found.
@@ -41,34 +41,6 @@ pub enum Hint {
     EtherType = 3,
 }
 
-/// Up to three candidates, best first, packed so that the kernel program needs no indexed array.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Candidates(pub u32);
-
-impl Candidates {
-    /// Adds a candidate behind those already there; 0 is no protocol.
-    #[inline(always)]
-    pub fn with(self, slot: u32, proto: u8, hint: Hint) -> Self {
-        if proto == 0 { self } else { Candidates(self.0 | ((proto as u32) | ((hint as u32) << 8)) << (slot * 10)) }
-    }
-    /// Takes the first candidate off.
-    #[inline(always)]
-    pub fn next(&mut self) -> Option<(u8, u8)> {
-        let mut bits = self.0;
-        if bits & 0xFF == 0 {
-            bits >>= 10;
-        }
-        if bits & 0xFF == 0 {
-            bits >>= 10;
-        }
-        if bits & 0xFF == 0 {
-            return None;
-        }
-        self.0 = bits >> 10;
-        Some((bits as u8, ((bits >> 8) & 3) as u8))
-    }
-}
-
 /// Cursor and result of the walk over one segment (map memory of the kernel program).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -93,8 +65,8 @@ pub struct Walk {
     pub lead_rank: u32,
     /// Offset of the payload.
     pub begin: u32,
-    /// [`Candidates`] not yet tried.
-    pub candidates: u32,
+    /// Which candidates were tried, see [`crate::classify::next_candidate`].
+    pub stage: u32,
     /// Not 0 when a candidate came from a registered port or EtherType.
     pub registered: u32,
     /// Padding.
@@ -130,7 +102,7 @@ impl Default for Walk {
             lead: 0,
             lead_rank: 0,
             begin: 0,
-            candidates: 0,
+            stage: 0,
             registered: 0,
             reserved: 0,
             root: 0,
@@ -164,7 +136,7 @@ impl Walk {
         }
         op.tag = op.tag.with_last(self.pdus as u8);
         let kind = op.tag.kind();
-        let rank = (risk_of(kind.class()) as u32) * 2 + kind.state_changing() as u32 + 1;
+        let rank = rank_of(kind) as u32;
         if rank > self.lead_rank {
             self.lead_rank = rank;
             self.lead = n;
@@ -217,33 +189,10 @@ pub trait Steps<B: Bytes> {
 /// What [`drive`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driven {
-    /// The candidate was wrong: try the next one with [`next_candidate`].
+    /// The candidate was wrong: try the next one with [`crate::classify::next_candidate`].
     Refused,
     /// Done.
     Outcome(Outcome),
-}
-
-/// Starts the walk over the payload `off..end` with the best candidate; false without any.
-#[inline(always)]
-pub fn begin(w: &mut Walk, off: u32, end: u32, candidates: Candidates) -> bool {
-    w.begin = off;
-    w.end = end;
-    w.candidates = candidates.0;
-    next_candidate(w)
-}
-
-/// Goes to the next candidate; false when there is none left.
-#[inline(always)]
-pub fn next_candidate(w: &mut Walk) -> bool {
-    w.clear();
-    let mut left = Candidates(w.candidates);
-    let Some((proto, hint)) = left.next() else { return false };
-    w.candidates = left.0;
-    if hint != Hint::Content as u8 {
-        w.registered = 1;
-    }
-    start(w, w.begin, proto, hint);
-    true
 }
 
 /// Outcome of a payload that no candidate accepts.
@@ -309,8 +258,9 @@ fn stop(w: &mut Walk, step: Step) -> Driven {
     Driven::Refused
 }
 
+/// Puts the cursor at the start of a PDU of `proto`.
 #[inline(always)]
-fn start(w: &mut Walk, off: u32, proto: u8, hint: u8) {
+pub fn start(w: &mut Walk, off: u32, proto: u8, hint: u8) {
     w.off = off;
     w.inner_end = w.end;
     w.pdu_end = w.end;

@@ -10,6 +10,11 @@ use crate::walk::{WALK_SIZE, Walk};
 /// Format of maps and records; part of the pin path and of every health event.
 pub const ABI: u32 = 1;
 
+/// Slots of the program array.
+pub const PROGRAMS: u32 = 128;
+/// Slot of the program that follows IPv6 extension headers; below it, the programs of protocols by their number.
+pub const IPV6_CHAIN: u32 = PROGRAMS - 1;
+
 /// One function on one directed conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]

@@ -7,17 +7,23 @@ use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
 use ot_xdp_common::op::{Dir, Op, Tag};
 use ot_xdp_common::reason::Outcome;
-use ot_xdp_common::wire::{FirstSeen, FlowValue, Scratch};
+use ot_xdp_common::wire::{FirstSeen, FlowValue, PortValue, Scratch};
 
 use crate::maps;
 
-/// Counts one classified frame.
+/// Counts a frame that no parser has looked at.
 #[inline(always)]
-pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
+pub fn without_operations(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
+    let _ = port_counters(ctx, s, outcome);
+}
+
+/// Counts the frame under its port and outcome.
+#[inline(always)]
+fn port_counters(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) -> Option<&'static mut PortValue> {
     // SAFETY: `ctx` is the program's context.
-    let ifindex = unsafe { (*ctx).ingress_ifindex };
+    s.ifindex = unsafe { (*ctx).ingress_ifindex };
     s.outcome = outcome as u32;
-    let Some(port) = maps::port(ifindex) else { return };
+    let port = maps::port(s.ifindex)?;
     port.frames += 1;
     port.bytes += s.frame.len as u64;
     if let Some(n) = port.outcomes.get_mut(outcome as usize) {
@@ -27,6 +33,13 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
         port.beyond_reach += (s.walk.flags & flags::BEYOND_REACH != 0) as u64;
         port.walk_limit += (s.walk.flags & flags::WALK_LIMIT != 0) as u64;
     }
+    Some(port)
+}
+
+/// Counts one frame and its operations.
+#[inline(always)]
+pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
+    let Some(port) = port_counters(ctx, s, outcome) else { return };
     if outcome != Outcome::Classified && outcome != Outcome::Malformed {
         return;
     }
@@ -38,8 +51,7 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
     if let Some(n) = port.classes.get_mut(lead_class as usize) {
         *n += 1;
     }
-    s.ifindex = ifindex;
-    s.key.begin(&s.frame, ifindex, service_port(&s.frame, &s.walk));
+    s.key.begin(&s.frame, s.ifindex, service_port(&s.frame, &s.walk));
     // The first one in place: the usual frame has no other and pays no call.
     let mut next = run(s, 0);
     for _ in 1..OPS {

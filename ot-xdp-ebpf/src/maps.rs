@@ -5,7 +5,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
-use ot_xdp_common::wire::{FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch};
+use ot_xdp_common::wire::{FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, Scratch};
 
 /// Working memory of the frame in hand: too large for the stack, and read by replay.
 #[map]
@@ -17,7 +17,7 @@ static BINDINGS: Array<u64> = Array::with_max_entries(BINDING_WORDS, 0);
 
 /// The program of each protocol, by its number, written by user space before anything is attached.
 #[map]
-static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(128, 0);
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(PROGRAM_SLOTS, 0);
 
 /// Counters by conversation and function. Not LRU: nothing that the baseline needs is evicted.
 #[map]

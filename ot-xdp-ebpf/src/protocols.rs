@@ -8,13 +8,13 @@
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_tail_call, bpf_xdp_get_buff_len};
-use ot_xdp_common::classify::Bindings;
+use ot_xdp_common::classify::{Bindings, next_candidate};
 use ot_xdp_common::for_each_protocol;
-use ot_xdp_common::frame::{self, Envelope, Frame};
-use ot_xdp_common::limits::REACH;
+use ot_xdp_common::frame::Envelope;
 use ot_xdp_common::proto::{self, Number, Protocol};
 use ot_xdp_common::walk::{self, Driven, Step, Steps, Walk};
-use ot_xdp_common::wire::Scratch;
+
+use ot_xdp_common::wire::IPV6_CHAIN;
 
 use crate::packet::Packet;
 use crate::{count, maps, verdict};
@@ -32,28 +32,12 @@ impl Bindings for Kernel {
     }
 }
 
-impl Envelope<Packet> for Kernel {
+impl Envelope for Kernel {
     #[inline(always)]
     fn frame_len(&mut self) -> u32 {
         // SAFETY: a helper without side effects, given the program's context.
         unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
     }
-    #[inline(always)]
-    fn ipv6_chain(&mut self, _: Packet, f: &mut Frame) -> bool {
-        ipv6_chain(self.ctx, f) != 0
-    }
-}
-
-/// See [`frame::ipv6_chain`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn ipv6_chain(ctx: *mut xdp_md, f: *mut Frame) -> u32 {
-    if f.is_null() {
-        return 0;
-    }
-    // SAFETY: the verifier checks that `f` is null or points to a whole `Frame` of this CPU and this run.
-    let f = unsafe { &mut *f };
-    frame::ipv6_chain(Packet::limited(ctx, f.end.min(REACH)), f) as u32
 }
 
 /// Jumps to the program of [`Walk::root`]. Comes back only when that program is not loaded.
@@ -71,6 +55,12 @@ pub fn jump(ctx: *mut xdp_md, proto: u8) {
     for_each_protocol!(jumps);
 }
 
+/// Jumps to the program that follows IPv6 extension headers. Comes back only when it is not loaded.
+#[inline(always)]
+pub fn jump_ipv6_chain(ctx: *mut xdp_md) {
+    tail_call::<IPV6_CHAIN>(ctx);
+}
+
 #[inline(always)]
 fn tail_call<const INDEX: u32>(ctx: *mut xdp_md) {
     // SAFETY: the context of this program and a program array.
@@ -86,18 +76,12 @@ fn run<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
     let outcome = match walk::drive(first, packet, &mut s.walk, &mut steps) {
         Driven::Outcome(o) => o,
         Driven::Refused => {
-            if walk::next_candidate(&mut s.walk) {
+            if next_candidate(Packet::new(ctx), &s.frame, &mut s.walk, &mut Kernel { ctx }) {
                 jump(ctx, s.walk.root);
             }
             walk::refused(&s.walk)
         }
     };
-    finish(ctx, s, outcome)
-}
-
-/// Counts the frame under its outcome and lets it pass.
-#[inline(always)]
-pub fn finish(ctx: *mut xdp_md, s: &mut Scratch, outcome: ot_xdp_common::reason::Outcome) -> u32 {
     s.walk.flags |= s.frame.flags;
     count::frame(ctx, s, outcome);
     verdict::pass()

@@ -35,14 +35,10 @@ static CONTROL: PerCpuArray<FeedControl> = PerCpuArray::with_max_entries(1, 0);
 static TARGET: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 struct Plain;
-impl Envelope<Packet> for Plain {
+impl Envelope for Plain {
     #[inline(always)]
     fn frame_len(&mut self) -> u32 {
         0
-    }
-    #[inline(always)]
-    fn ipv6_chain(&mut self, _: Packet, _: &mut frame::Frame) -> bool {
-        false
     }
 }
 

@@ -10,7 +10,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
-    FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue,
+    FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, IPV6_CHAIN, OVERFLOW_SLOTS, OverflowValue,
     PortValue, Scratch,
 };
 
@@ -181,6 +181,9 @@ impl Kernel {
             let fd = xdp.fd().map_err(|e| KernelError::Load(chain(&e)))?;
             programs.set(*proto as u32, fd, 0).map_err(|e| map_error("PROGRAMS", &e))?;
         }
+        let xdp = load_program(&mut ebpf, "ot_ipv6_chain")?;
+        let fd = xdp.fd().map_err(|e| KernelError::Load(chain(&e)))?;
+        programs.set(IPV6_CHAIN, fd, 0).map_err(|e| map_error("PROGRAMS", &e))?;
         let ring = ebpf.take_map("FIRST_SEEN").ok_or(KernelError::Missing("FIRST_SEEN"))?;
         let ring = RingBuf::try_from(ring).map_err(|e| map_error("FIRST_SEEN", &e))?;
         let replay_ns = if options.replay {

@@ -110,7 +110,7 @@ impl Bindings for Host<'_> {
     }
 }
 
-impl Envelope<&[u8]> for Host<'_> {
+impl Envelope for Host<'_> {
     fn frame_len(&mut self) -> u32 {
         self.len
     }
