@@ -1,6 +1,7 @@
 //! `ot-xdp` as a library: the stages in the order in which data flows, for the program and for tests.
 
 pub mod bindings;
+pub mod capture;
 pub mod object;
 pub mod source;
 pub mod sys;
