@@ -2,6 +2,8 @@
 
 pub mod bindings;
 pub mod capture;
+pub mod cli;
+pub mod command;
 pub mod object;
 pub mod source;
 pub mod sys;
