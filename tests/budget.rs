@@ -1,0 +1,75 @@
+//! Verified instructions and stack of every kernel program stay inside stored budgets; no panic is left in the object.
+//!
+//! Growth by more than the budget needs a new number in `tests/data/budget.toml`, in the same commit.
+
+use std::collections::BTreeMap;
+
+use harness::{data, is_root, skip};
+use ot_xdp::bindings::BindingTable;
+use ot_xdp::object::OBJECT;
+use ot_xdp::source::kernel::{Kernel, Options};
+use ot_xdp_common::limits::FLOWS;
+
+mod elf;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Budget {
+    /// Verified instructions by program, as `verified_insns` of the kernel's program information tells.
+    verified: BTreeMap<String, u32>,
+    /// Octets of stack that any function may use; the kernel allows 512 for a whole chain of calls.
+    stack: u32,
+    /// Seconds for loading and verifying everything.
+    load_seconds: f64,
+}
+
+fn budget() -> Budget {
+    let text = std::fs::read_to_string(data::root().join("tests/data/budget.toml")).expect("budget.toml");
+    toml::from_str(&text).expect("budget.toml is valid")
+}
+
+#[test]
+fn verified_instructions_and_load_time() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    let budget = budget();
+    let begin = std::time::Instant::now();
+    let kernel = Kernel::load(&Options { flows: FLOWS, replay: false, bindings: BindingTable::default() }).expect("loads");
+    let took = begin.elapsed().as_secs_f64();
+    let mut over = Vec::new();
+    for (name, count) in kernel.verified_instructions() {
+        println!("{name}: {count} verified instructions");
+        match budget.verified.get(&name) {
+            None => over.push(format!("{name} has no budget (now {count})")),
+            Some(max) if count > *max => over.push(format!("{name}: {count} verified instructions, budget {max}")),
+            Some(_) => {}
+        }
+    }
+    assert!(over.is_empty(), "over budget:\n{}", over.join("\n"));
+    println!("loaded in {took:.3} s");
+    assert!(took < budget.load_seconds, "loading took {took:.3} s, budget {} s", budget.load_seconds);
+}
+
+#[test]
+fn stack_of_every_function() {
+    if OBJECT.is_empty() {
+        skip!("built without the kernel object");
+    }
+    let budget = budget();
+    for (name, depth) in elf::stack_depths(OBJECT).expect("the object is readable") {
+        println!("{name}: {depth} octets of stack");
+        assert!(depth <= budget.stack, "{name} uses {depth} octets of stack, budget {}", budget.stack);
+    }
+}
+
+#[test]
+fn no_panic_is_linked() {
+    if OBJECT.is_empty() {
+        skip!("built without the kernel object");
+    }
+    let names = elf::symbols(OBJECT).expect("the object is readable");
+    assert!(names.iter().any(|n| n == "ot_xdp"), "the symbol table was read");
+    let panics: Vec<_> = names.iter().filter(|n| n.contains("panicking")).collect();
+    assert!(panics.is_empty(), "reachable panics: {panics:?}");
+}

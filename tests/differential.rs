@@ -1,0 +1,159 @@
+//! One parser source, two engines: the kernel program and user space decide the same for every frame.
+
+use std::collections::HashMap;
+
+use harness::{data, is_root, skip};
+use ot_xdp::bindings::BindingTable;
+use ot_xdp::source::replay::{Engine, KernelEngine, UserEngine};
+use ot_xdp_common::limits::FLOWS;
+use ot_xdp_common::wire::{FlowKey, FlowValue};
+
+/// Both engines on the same frames, stopped at the first difference.
+struct Pair {
+    user: UserEngine,
+    kernel: KernelEngine,
+    frames: u64,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        Pair {
+            user: UserEngine::new(BindingTable::default(), FLOWS),
+            kernel: KernelEngine::new(BindingTable::default(), FLOWS).expect("the kernel program loads"),
+            frames: 0,
+        }
+    }
+
+    fn frame(&mut self, data: &[u8], from: &dyn std::fmt::Display) {
+        self.frames += 1;
+        let at = self.frames * 1_000;
+        let u = self.user.frame(self.frames, data, at).expect("user engine");
+        let k = self.kernel.frame(self.frames, data, at).expect("kernel engine");
+        assert_eq!(u, k, "{from}: user (left) and kernel (right) differ on {} octets: {:02x?}", data.len(), data);
+        assert_eq!(k.verdict, "pass", "{from}: passive mode passes every frame");
+    }
+
+    /// Counters of both, and the accounting equation.
+    fn compare_counters(&mut self) {
+        let u = self.user.snapshot(0).expect("user snapshot");
+        let k = self.kernel.snapshot(0).expect("kernel snapshot");
+        let table = |flows: &[(FlowKey, FlowValue)]| flows.iter().copied().collect::<HashMap<_, _>>();
+        let (uf, kf) = (table(&u.flows), table(&k.flows));
+        if u.ports[0].1.overflow_ops == 0 {
+            assert_eq!(uf.len(), kf.len(), "number of keys");
+            for (key, value) in &uf {
+                assert_eq!(Some(value), kf.get(key), "counters of {key:?}");
+            }
+        }
+        let (up, kp) = (u.ports[0].1, k.ports[0].1);
+        assert_eq!((up.frames, up.bytes, up.outcomes, up.classes), (kp.frames, kp.bytes, kp.outcomes, kp.classes));
+        assert_eq!(kp.frames, kp.outcomes.iter().sum::<u64>(), "frames seen = sum of outcomes");
+        let classified = kp.outcomes[0] + kp.outcomes[1];
+        assert_eq!(classified, kp.classes.iter().sum::<u64>(), "classified and malformed = sum of classes");
+        let in_flows: u64 = k.flows.iter().map(|(_, v)| v.frames).sum();
+        assert_eq!(classified, in_flows + kp.overflow_frames, "classified and malformed = flows + overflow");
+    }
+}
+
+/// xorshift64*: the same mutations on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+fn captures() -> Vec<std::path::PathBuf> {
+    let mut files = data::own_captures();
+    if let Some(shared) = data::shared() {
+        files.extend(data::captures(&shared.join("live/pcaps")));
+        files.extend(data::captures(&shared.join("corpus/dev/pcap")));
+    }
+    files
+}
+
+#[test]
+fn every_captured_frame() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    if data::shared().is_none() {
+        harness::skipped("differential", "the shared corpus is absent; only the repository's captures are compared");
+    }
+    let mut pair = Pair::new();
+    for file in captures() {
+        for (i, frame) in data::frames(&file).expect("readable").iter().enumerate() {
+            pair.frame(frame, &format_args!("{} frame {}", file.display(), i + 1));
+        }
+    }
+    assert!(pair.frames > 100, "no captures found");
+    pair.compare_counters();
+    println!("{} frames equal", pair.frames);
+}
+
+/// Frames of every protocol with octets changed, cut, grown and spliced: equal results, no panic.
+#[test]
+fn a_million_mutated_frames() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    let mut seeds: Vec<Vec<u8>> = Vec::new();
+    for file in captures() {
+        // Small frames of every file: headers are where parsers decide.
+        let frames = data::frames(&file).expect("readable");
+        let step = frames.len() / 40 + 1;
+        seeds.extend(frames.into_iter().step_by(step).filter(|f| (14..1600).contains(&f.len())));
+    }
+    assert!(!seeds.is_empty(), "no captures found");
+    let total: u64 = std::env::var("OT_XDP_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let mut random = Random(0x07D9_0001);
+    let mut pair = Pair::new();
+    while pair.frames < total {
+        let mut frame = seeds[random.below(seeds.len())].clone();
+        mutate(&mut frame, &seeds, &mut random);
+        pair.frame(&frame, &"mutation");
+    }
+    pair.compare_counters();
+    println!("{} mutated frames of {} seeds equal", pair.frames, seeds.len());
+}
+
+fn mutate(frame: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
+    for _ in 0..=random.below(4) {
+        let len = frame.len();
+        // Most changes behind the Ethernet and IP headers, where the protocols are.
+        let from = if random.below(4) == 0 { 0 } else { 34.min(len - 1) };
+        let at = from + random.below(len - from);
+        match random.below(8) {
+            0 => frame[at] ^= 1 << random.below(8),
+            1 => frame[at] = random.next() as u8,
+            2 => frame[at] = [0, 1, 0x7F, 0x80, 0xFE, 0xFF][random.below(6)],
+            3 if len > 20 => frame.truncate((14 + random.below(len - 14)).max(15)),
+            4 => frame.extend((0..random.below(32)).map(|i| i as u8)),
+            5 => {
+                let other = &seeds[random.below(seeds.len())];
+                let cut = random.below(other.len());
+                frame.truncate(at.max(14));
+                frame.extend_from_slice(&other[cut..]);
+                frame.truncate(1600);
+            }
+            6 => {
+                let copy: Vec<u8> = frame[at..].to_vec();
+                frame.extend_from_slice(&copy);
+                frame.truncate(1600);
+            }
+            _ => {
+                let value = (random.next() as u16).to_be_bytes();
+                if at + 1 < len {
+                    frame[at..at + 2].copy_from_slice(&value);
+                }
+            }
+        }
+    }
+}
