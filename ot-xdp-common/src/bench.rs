@@ -25,6 +25,6 @@ pub struct FeedControl {
     pub packets: u32,
     /// Above 1: write this many different low halves of an IPv4 source address (power of two, at most 65,536).
     pub conversations: u32,
-    /// Padding.
-    pub reserved: u32,
+    /// Interface that generated frames go out of.
+    pub ifindex: u32,
 }

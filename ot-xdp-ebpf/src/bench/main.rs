@@ -11,7 +11,7 @@
 mod packet;
 
 use aya_ebpf::bindings::{BPF_NOEXIST, xdp_action, xdp_md};
-use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_xdp_adjust_tail, bpf_xdp_store_bytes};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_redirect, bpf_xdp_adjust_tail, bpf_xdp_store_bytes};
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray};
 use aya_ebpf::programs::XdpContext;
@@ -89,6 +89,23 @@ fn scratch() -> Option<&'static mut Scratch> {
 #[inline(always)]
 fn parse(ctx: *mut xdp_md, s: &mut Scratch) -> Payload {
     frame::parse(Packet::new(ctx), &mut s.frame, &mut Plain)
+}
+
+/// Sends the frame out of the interface in CONTROL: with live frames, a generator of native XDP traffic.
+#[xdp(frags)]
+pub fn generate(ctx: XdpContext) -> u32 {
+    let Some(control) = CONTROL.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of a per-CPU array, see `scratch`; a helper on an interface index.
+    unsafe {
+        let c = &mut *control;
+        c.next = c.next.wrapping_add(1);
+        let id = c.next.wrapping_mul(0x9E37_79B1) & c.conversations.wrapping_sub(1);
+        // The low half of the IPv4 source address: another conversation each frame.
+        if bpf_xdp_store_bytes(ctx.ctx, 28, (&raw const id).cast_mut().cast(), 2) != 0 {
+            return xdp_action::XDP_ABORTED;
+        }
+        bpf_redirect(c.ifindex, 0) as u32
+    }
 }
 
 /// Puts the next packet into the frame and runs the program under test on it.

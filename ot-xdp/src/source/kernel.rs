@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
-use aya::maps::{Array, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
 use aya::programs::xdp::XdpLinkId;
-use aya::programs::{TestRun, TestRunOptions, Xdp, XdpMode};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
@@ -321,6 +321,22 @@ impl Kernel {
         Ok(Snapshot { at_ns: clock::monotonic_ns(), flows, ports, overflow, first_seen })
     }
 
+    /// Puts a key into the flow map, as if the first CPU had counted it: how benches and tests make large maps.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn insert_flow(&mut self, key: FlowKey, value: FlowValue) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut("FLOWS").ok_or(KernelError::Missing("FLOWS"))?;
+        let mut map: PerCpuHashMap<_, Raw<FlowKey>, Raw<FlowValue>> =
+            PerCpuHashMap::try_from(map).map_err(|e| map_error("FLOWS", &e))?;
+        let mut cpus = vec![Raw(FlowValue::default()); self.cpus];
+        if let Some(first) = cpus.first_mut() {
+            *first = Raw(value);
+        }
+        let cpus = PerCpuValues::try_from(cpus).map_err(|e| map_error("FLOWS", &e))?;
+        map.insert(Raw(key), cpus, 0).map_err(|e| map_error("FLOWS", &e))
+    }
+
     fn flows(&self) -> Result<Vec<(FlowKey, FlowValue)>, KernelError> {
         let map = self.ebpf.map("FLOWS").ok_or(KernelError::Missing("FLOWS"))?;
         let aya::maps::Map::PerCpuHashMap(data) = map else { return Err(KernelError::Missing("FLOWS")) };
@@ -357,6 +373,26 @@ impl Kernel {
         let cpus = map.get(&0, 0).map_err(|e| map_error("SCRATCH", &e))?;
         let scratch = cpus.get(cpu).ok_or(KernelError::Missing("SCRATCH"))?.0;
         Ok((run.return_value, scratch))
+    }
+
+    /// Runs the program as the bench asks for.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn bench_run(&mut self, options: TestRunOptions<'_>) -> Result<TestRunResult, KernelError> {
+        let len = options.data_in.map_or(0, <[u8]>::len);
+        let xdp = program(&mut self.ebpf, PROGRAM)?;
+        xdp.test_run(options).map_err(|e| KernelError::TestRun { len, error: chain(&e) })
+    }
+
+    /// A descriptor of the entry program.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn program_fd(&mut self) -> Result<ProgramFd, KernelError> {
+        let xdp = program(&mut self.ebpf, PROGRAM)?;
+        let fd = xdp.fd().map_err(|e| KernelError::Load(chain(&e)))?;
+        fd.try_clone().map_err(|e| KernelError::Load(chain(&e)))
     }
 
     /// Counts under this interface name in snapshots of test runs (they come in on the loopback interface, index 1).

@@ -1,0 +1,63 @@
+//! `cargo xtask bench`: what a frame costs, as a ratio to floors measured in the same run, and what a map read costs.
+
+mod live;
+mod map_read;
+mod programs;
+mod rig;
+mod table;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+/// Options, from the command line of `cargo xtask bench`.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Few rounds: for tests of the bench itself.
+    pub quick: bool,
+    /// Where the JSON goes.
+    pub json: Option<PathBuf>,
+    /// Object with the floors and the feeder.
+    pub object: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("bench: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Options> {
+    let mut o = Options::default();
+    let mut args = std::env::args().skip(1);
+    while let Some(a) = args.next() {
+        match a.as_str() {
+            "--quick" => o.quick = true,
+            "--json" => o.json = Some(args.next().context("--json needs a file")?.into()),
+            "--object" => o.object = args.next().context("--object needs a file")?.into(),
+            _ => anyhow::bail!("unknown option `{a}`; options: --quick, --json FILE, --object FILE"),
+        }
+    }
+    Ok(o)
+}
+
+fn run() -> Result<()> {
+    let options = options()?;
+    anyhow::ensure!(harness::is_root(), "needs root to load and run kernel programs");
+    let programs = programs::run(&options)?;
+    let live = live::run(&options)?;
+    let reads = map_read::run(&options)?;
+    if let Some(file) = &options.json {
+        let all = json!({ "programs": programs, "live": live, "map_read": reads });
+        std::fs::write(file, serde_json::to_string_pretty(&all)?).with_context(|| format!("cannot write {}", file.display()))?;
+        eprintln!("written: {}", file.display());
+    }
+    Ok(())
+}

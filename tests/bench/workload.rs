@@ -1,0 +1,119 @@
+//! What is fed: one frame a protocol from real captures, special shapes, and a mix.
+
+use std::path::Path;
+
+use anyhow::Result;
+use harness::data;
+use ot_xdp::bindings::BindingTable;
+use ot_xdp::source::replay::{Engine, UserEngine};
+use ot_xdp_common::bench::{FEED_BYTES, FEED_PACKETS};
+use ot_xdp_common::limits::FLOWS;
+use ot_xdp_common::proto::Proto;
+
+/// A named list of frames.
+pub struct Workload {
+    /// Name in the table.
+    pub name: String,
+    /// Frames, fed in order.
+    pub frames: Vec<Vec<u8>>,
+    /// Has it an IPv4 source address that can be varied?
+    pub ipv4: bool,
+}
+
+impl Workload {
+    fn one(name: &str, frame: Vec<u8>) -> Workload {
+        let ipv4 = frame.get(12..14) == Some(&[8, 0]);
+        Workload { name: name.to_owned(), frames: vec![frame], ipv4 }
+    }
+}
+
+/// An Ethernet, IPv4 and TCP frame around a payload.
+pub fn tcp(dport: u16, payload: &[u8]) -> Vec<u8> {
+    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+    f.extend((40 + payload.len() as u16).to_be_bytes());
+    f.extend([0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    f.extend(40_000u16.to_be_bytes());
+    f.extend(dport.to_be_bytes());
+    f.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0, 0, 0, 0, 0, 0]);
+    f.extend(payload);
+    f
+}
+
+/// A Modbus read of one register.
+pub const MODBUS_READ: [u8; 12] = [0, 1, 0, 0, 0, 6, 1, 3, 0, 10, 0, 2];
+
+/// Every workload of the table.
+pub fn all() -> Result<Vec<Workload>> {
+    let mut list = vec![
+        Workload::one("modbus read", tcp(502, &MODBUS_READ)),
+        Workload::one("not OT (TCP 443)", tcp(443, &MODBUS_READ)),
+        Workload::one("ARP", arp()),
+        Workload::one("modbus read, VLAN", tagged(&tcp(502, &MODBUS_READ))),
+        Workload::one("modbus, 8 PDUs", tcp(502, &MODBUS_READ.repeat(8))),
+    ];
+    let captures = data::own_captures();
+    for proto in Proto::ALL {
+        if let Some(frame) = first_frame(&captures, *proto)? {
+            list.push(Workload::one(proto.name(), frame));
+        }
+    }
+    let mut mix = Vec::new();
+    for file in &captures {
+        mix.extend(data::frames(file)?.into_iter().filter(|f| (14..=FEED_BYTES).contains(&f.len())));
+    }
+    mix.truncate(FEED_PACKETS as usize);
+    list.push(Workload { name: "mix, own captures".to_owned(), frames: mix, ipv4: false });
+    if let Some(shared) = data::shared() {
+        list.push(Workload { name: "mix, public OT captures".to_owned(), frames: public_mix(&shared)?, ipv4: false });
+    }
+    Ok(list)
+}
+
+/// OT captures of the shared corpus, none of them dominating, interleaved.
+fn public_mix(shared: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut lists = Vec::new();
+    for file in data::captures(&shared.join("corpus/dev/pcap")) {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if ["modbus", "s7comm", "cip", "dnp3", "iec104", "goose", "pn", "enip"].iter().any(|p| name.starts_with(p)) {
+            let frames: Vec<_> =
+                data::frames(&file)?.into_iter().filter(|f| (14..=FEED_BYTES).contains(&f.len())).take(120).collect();
+            lists.push(frames.into_iter());
+        }
+    }
+    let mut mix = Vec::new();
+    while mix.len() < FEED_PACKETS as usize {
+        let before = mix.len();
+        mix.extend(lists.iter_mut().filter_map(Iterator::next));
+        if mix.len() == before {
+            break;
+        }
+    }
+    mix.truncate(FEED_PACKETS as usize);
+    Ok(mix)
+}
+
+fn first_frame(captures: &[std::path::PathBuf], proto: Proto) -> Result<Option<Vec<u8>>> {
+    for file in captures {
+        let mut engine = UserEngine::new(BindingTable::default(), FLOWS);
+        for (i, frame) in data::frames(file)?.into_iter().enumerate() {
+            let record = engine.frame(i as u64 + 1, &frame, 0)?;
+            if record.protocol == Some(proto.name()) && record.direction != Some("response") {
+                return Ok(Some(frame));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn arp() -> Vec<u8> {
+    let mut f = vec![0xFF; 6];
+    f.extend([2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+    f.resize(60, 0);
+    f
+}
+
+fn tagged(frame: &[u8]) -> Vec<u8> {
+    let mut f = frame.to_vec();
+    f.splice(12..12, [0x81, 0, 0, 5]);
+    f
+}
