@@ -16,5 +16,7 @@ pub mod limits;
 pub mod op;
 pub mod proto;
 pub mod reason;
+#[cfg(test)]
+pub mod testing;
 pub mod walk;
 pub mod wire;
