@@ -42,7 +42,7 @@ impl Bindings for Host {
     }
 }
 
-impl Envelope<&[u8]> for Host {
+impl Envelope for Host {
     fn frame_len(&mut self) -> u32 {
         self.len
     }
@@ -127,7 +127,10 @@ pub fn cuts(payload: &[u8], carriers: &[&str], classify: &dyn Fn(&[u8]) -> Seen)
     let whole = classify(payload).paths();
     for n in 0..payload.len() {
         for path in classify(&payload[..n]).paths() {
-            assert!(whole.contains(&path) || carriers.contains(&path.as_str()), "{path} in the first {n} octets of {whole:?}");
+            assert!(
+                whole.contains(&path) || carriers.contains(&path.as_str()),
+                "{path} in the first {n} octets of {whole:?}"
+            );
         }
     }
 }

@@ -39,7 +39,7 @@ const DATA_LI: u32 = 2;
 /// Parameter code of the called TSAP in a connection request.
 const CALLED_TSAP: u32 = 0xC2;
 /// Parameters of a connection request that are looked at.
-const PARAMETERS: u32 = 6;
+const PARAMETERS: u32 = 4;
 
 /// What a parser of user data finds in the first memory word of the walk: this is the last (or only) fragment.
 pub const LAST: u32 = 1;
@@ -173,23 +173,22 @@ fn control<B: Bytes>(b: B, w: &mut Walk, code: u32, kind: u8, end: u32) -> Step 
         CONFIRM => Dir::Response,
         _ => w.port_dir(),
     };
-    let mut found = op::<Cotp>(code, kind, dir, 0);
     if code == CONNECT {
-        // Behind the code: destination and source reference, class; then parameters of code, length, value.
+        // Behind the code: destination and source reference, class; then parameters of code, length, value. What is
+        // found goes to memory, so that the verifier need not follow each way out of the loop to the end.
         let mut at = w.off + HEAD + 6;
         for _ in 0..PARAMETERS {
             let Some(parameter) = b.be32(at) else { break };
-            if at >= end {
-                break;
-            }
-            if parameter >> 24 == CALLED_TSAP {
-                found.addr = parameter & 0xFFFF;
-                found.span = 1;
+            if at < end && parameter >> 24 == CALLED_TSAP {
+                w.mem[1] = parameter & 0xFFFF | 1 << 16;
                 break;
             }
             at += 2 + ((parameter >> 16) & 0xFF);
         }
     }
+    let mut found = op::<Cotp>(code, kind, dir, 0);
+    found.addr = w.mem[1] & 0xFFFF;
+    found.span = w.mem[1] >> 16;
     w.push(found);
     Step::DONE
 }

@@ -173,3 +173,70 @@ fn management<B: Bytes>(b: B, w: &mut Walk, first: u32, unit: u32) {
     };
     w.push(found);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Outcome;
+    use crate::testing::{cuts, hex, layer2};
+
+    const PUBLISH: &str = "3001006800000000615e8015494544314c44302f4c4c4e3024474f246763623031810207d08210494544314c44302f\
+                           4c4c4e302464733183046769643184086b03301d00c49b0a8501018601008701008801018901008a0103ab0d830101\
+                           8501008705083fc00000";
+
+    #[test]
+    fn publications_are_cyclic_and_change_state() {
+        let s = layer2(0x88B8, &hex(PUBLISH));
+        assert_eq!((s.lines(), s.flags), (["goose:pdu cyclic-io! publish".into()].into(), 0));
+        assert_eq!(s.ops[0].unit, 0x3001);
+        // Padding or a redundancy trailer behind it.
+        let s = layer2(0x88B8, &[hex(PUBLISH), hex("000000000000")].concat());
+        assert_eq!((s.outcome, s.flags, s.ops.len()), (Outcome::Classified, 0, 1));
+    }
+
+    #[test]
+    fn both_simulation_marks_are_seen() {
+        let s = layer2(0x88B8, &hex(&PUBLISH.replace("870100880101", "870101880101")));
+        assert_eq!(s.flags, flags::SIMULATION);
+        let mut p = hex(PUBLISH);
+        p[4] = 0x80;
+        assert_eq!(layer2(0x88B8, &p).flags, flags::SIMULATION);
+    }
+
+    #[test]
+    fn management_has_requests_and_responses() {
+        let s = layer2(0x88B8, &hex("0001001300000000600980010 1a104a2021234"));
+        assert_eq!(s.lines(), ["goose:mgmt/0xa1/0xa2 discovery request"]);
+        let s = layer2(0x88B9, &hex("00010013000000006009800101a204a2021234"));
+        assert_eq!(s.lines(), ["goose:mgmt/0xa2 response response"]);
+        let s = layer2(0x88B9, &hex("000100100000000060068001 01a0000000"));
+        assert_eq!(s.paths(), ["goose:mgmt"]);
+    }
+
+    #[test]
+    fn broken_lengths_are_malformed_and_other_tags_not_goose() {
+        for (at, value) in [(3, 0x67), (3, 0x69), (9, 0x5D), (9, 0x84), (10, 0x81)] {
+            let mut p = hex(PUBLISH);
+            p[at] = value;
+            let s = layer2(0x88B8, &p);
+            assert_eq!((s.outcome, s.paths()), (Outcome::Malformed, ["goose:pdu".into()].into()), "octet {at}");
+        }
+        let mut p = hex(PUBLISH);
+        p[8] = 0x62;
+        assert_eq!(layer2(0x88B8, &p).outcome, Outcome::Unparsed);
+    }
+
+    #[test]
+    fn lengths_may_be_longer_than_needed() {
+        let mut p = hex(PUBLISH);
+        p[3] = 0x6A;
+        p.splice(9..10, [0x82, 0, 0x5E]);
+        assert_eq!(layer2(0x88B8, &p).outcome, Outcome::Classified);
+    }
+
+    #[test]
+    fn no_cut_changes_the_meaning() {
+        cuts(&hex(PUBLISH), &[], &|p| layer2(0x88B8, p));
+        cuts(&hex("00010013000000006009800101a104a2021234"), &["goose:mgmt", "goose:mgmt/0xa1"], &|p| layer2(0x88B9, p));
+    }
+}

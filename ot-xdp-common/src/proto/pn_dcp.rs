@@ -20,7 +20,7 @@ use core::fmt;
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
 use crate::flags;
-use crate::op::{Class, Dir, Kind, risk_of};
+use crate::op::{Class, Dir, Kind, rank_of};
 use crate::walk::{Step, Walk};
 
 /// See the module head.
@@ -39,8 +39,8 @@ const SET: u32 = 0x40;
 /// Option of the control blocks.
 const CONTROL: u32 = 5;
 /// First and last manufacturer-specific option.
-const MANUFACTURER: u8 = 0x80;
-const MANUFACTURER_LAST: u8 = 0xFE;
+const MANUFACTURER: usize = 0x80;
+const MANUFACTURER_LAST: usize = 0xFE;
 
 functions! {
     /// Service << 4 | service type.
@@ -102,7 +102,7 @@ impl Protocol for PnDcp {
         let service = (head >> 8) & 0xFF;
         let asked = head & 0xFF == 0;
         let code = (service << 4 & 0xF0) | head & 0xF;
-        let mut function = (service & 0xF) << 16 | (head & 0xF) << 20 | ((head >> 16) - HELLO as u32 & 3) << 24;
+        let mut function = (service & 0xF) << 16 | (head & 0xF) << 20 | (((head >> 16) - HELLO as u32) & 3) << 24;
         let mut kind = if service > 0xF { Kind::UNLISTED.0 } else { SERVICES[code as usize & 0xFF] };
         let end = off + HEAD + (tail & 0xFFFF);
         let fits = end <= w.inner_end;
@@ -140,42 +140,110 @@ impl Protocol for PnDcp {
     }
 }
 
-/// Option and sub-option of the worst block of a Set request, and its kind.
+/// Option and sub-option of the worst block of a Set request, the first of equals, and its kind.
 #[inline(always)]
 fn blocks<B: Bytes>(b: B, w: &mut Walk, begin: u32, end: u32, carrier: u8) -> (u32, u8) {
-    let (mut at, mut rank, mut function, mut kind) = (begin, 0, 0, carrier);
+    // The worst so far is kept in memory, so that the verifier need not follow each sequence of outcomes to the end.
+    w.mem[0] = (carrier as u32) << 16;
+    let mut at = begin;
     for _ in 0..BLOCKS {
-        let Some(block) = b.be32(at) else { return (function, kind) };
         if at >= end {
-            return (function, kind);
+            break;
         }
+        let Some(block) = b.be32(at) else { break };
         let option = block >> 24;
         let suboption = (block >> 16) & 0xFF;
-        let table = if option == CONTROL { &CONTROLS } else { &BY_OPTION };
-        let index = if option == CONTROL { suboption } else { option };
-        let found = table[index as usize & 0xFF];
-        let its = risk_of(Kind(found).class()) as u32 * 2 + Kind(found).state_changing() as u32 + 1;
-        if its > rank {
-            rank = its;
-            kind = found;
-            function = block >> 16;
+        let index = if option == CONTROL { 0x100 | suboption } else { option };
+        let found = (RANKED[index as usize & 0x1FF] as u32) << 16 | block >> 16;
+        if found >> 24 > w.mem[0] >> 24 {
+            w.mem[0] = found;
         }
         let length = block & 0xFFFF;
         at += 4 + length + (length & 1);
     }
-    if at < end {
+    if at + 4 <= end && end <= w.inner_end {
         w.flags |= flags::WALK_LIMIT;
     }
-    (function, kind)
+    (w.mem[0] & 0xFFFF, (w.mem[0] >> 16) as u8)
 }
 
-/// [`OPTIONS`] with every manufacturer-specific option.
-static BY_OPTION: [u8; 256] = {
-    let mut t = OPTIONS;
-    let mut i = MANUFACTURER;
-    while i <= MANUFACTURER_LAST {
-        t[i as usize] = OPTIONS[MANUFACTURER as usize];
+/// By option, then by sub-option of the control option: rank << 8 | kind. One table, so that the verifier sees one load
+/// a block. Rank as in [`Walk::push`].
+static RANKED: [u16; 512] = {
+    let mut t = [0; 512];
+    let mut i = 0;
+    while i < 512 {
+        let kind = if i >= 256 {
+            CONTROLS[i - 256]
+        } else if i >= MANUFACTURER && i <= MANUFACTURER_LAST {
+            OPTIONS[MANUFACTURER]
+        } else {
+            OPTIONS[i]
+        };
+        t[i] = (rank_of(Kind(kind)) as u16) << 8 | kind as u16;
         i += 1;
     }
     t
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Outcome;
+    use crate::testing::{Seen, cuts, hex, layer2};
+
+    const SET_NAME: &str = "fefd0400d1a738850000000a020200060001706c6332";
+
+    fn dcp(frame: &str) -> Seen {
+        layer2(0x8892, &hex(frame))
+    }
+
+    #[test]
+    fn services_of_each_class() {
+        assert_eq!(dcp("fefe0500d1a7388100800004ffff0000").lines(), ["pn_dcp:5/0xfefe discovery request"]);
+        let found = "feff0501d1a738810000002e020200060000706c6331020300060000002a010102040004000001000102000e00010a4d0002ffffff0000000000";
+        assert_eq!(dcp(found).lines(), ["pn_dcp:5/0xfeff response response"]);
+        assert_eq!(dcp("fefd0300d1a73883000000020202").lines(), ["pn_dcp:3/0xfefd read request"]);
+        assert_eq!(dcp("fefd0301d1a738830000000a020200060000706c6331").lines(), ["pn_dcp:3/0xfefd response response"]);
+        assert_eq!(dcp("fefd0401d1a73885000000080504000302020000").lines(), ["pn_dcp:4/0xfefd response response"]);
+        assert_eq!(dcp("fefc0600d1a738850000000a020200060000706c6332").lines(), ["pn_dcp:6/0xfefc discovery request"]);
+    }
+
+    #[test]
+    fn set_requests_by_their_worst_block() {
+        assert_eq!(dcp(SET_NAME).lines(), ["pn_dcp:4/0xfefd config! request"]);
+        assert_eq!(dcp(SET_NAME).ops[0].function & 0xFFFF, 0x0202);
+        assert_eq!(dcp("fefd0400d1a73887000000080503000400000100").lines(), ["pn_dcp:4/0xfefd diagnostic request"]);
+        assert_eq!(dcp("fefd0400d1a7388800000006050600020004").lines(), ["pn_dcp:4/0xfefd control! request"]);
+        // Start transaction, name with an odd length and padding, reset.
+        let s = dcp("fefd0400d1a738850000001a 050100020000 020200050001706c6300 050600020004 05020000");
+        assert_eq!((s.lines(), s.ops[0].function & 0xFFFF), (["pn_dcp:4/0xfefd control! request".into()].into(), 0x0506));
+        assert_eq!(dcp("fefd0400d1a738850000000681010002aaaa").lines(), ["pn_dcp:4/0xfefd config! request"]);
+        assert_eq!(dcp("fefd0400d1a738850000000609010002aaaa").class(), Class::Unknown);
+    }
+
+    #[test]
+    fn more_blocks_than_are_looked_at_are_flagged() {
+        let set = |n: u8| {
+            let mut p = hex("fefd0400d1a7388500000000");
+            p[11] = n * 4;
+            (0..n).for_each(|_| p.extend([5, 1, 0, 0]));
+            layer2(0x8892, &p).flags
+        };
+        assert_eq!(set(16), 0);
+        assert_eq!(set(17), flags::WALK_LIMIT);
+    }
+
+    #[test]
+    fn unknown_services_and_lying_lengths_are_malformed() {
+        assert_eq!(dcp("fefd0700d1a738850000000a020200060001706c6332").outcome, Outcome::Malformed);
+        let s = dcp("fefd0400d1a738850000000c020200060001706c6332");
+        assert_eq!((s.outcome, s.class()), (Outcome::Malformed, Class::Config));
+        assert_eq!(dcp("fefd0400d1a7").outcome, Outcome::Malformed);
+    }
+
+    #[test]
+    fn no_cut_changes_the_meaning() {
+        cuts(&hex(SET_NAME), &["pn_rt:0x00fe"], &|p| layer2(0x8892, p));
+    }
+}

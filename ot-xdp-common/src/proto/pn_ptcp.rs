@@ -71,3 +71,18 @@ impl Protocol for PnPtcp {
         other_rows(each);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{hex, layer2};
+
+    #[test]
+    fn every_frame_id_is_infrastructure() {
+        for id in ["0020", "0081", "ff00", "ff21", "ff40", "ff43"] {
+            let line = ["pn_ptcp:0x", id, " infrastructure publish"].concat();
+            assert_eq!(layer2(0x8892, &hex(id)).lines(), [line]);
+        }
+        assert_eq!(layer2(0x8892, &hex("ff44")).paths(), ["pn_rt:0xff44"]);
+        assert_eq!(layer2(0x8892, &hex("0082")).paths(), ["pn_rt:0x0082"]);
+    }
+}

@@ -127,7 +127,7 @@ impl Protocol for PnRt {
         let Some(id) = b.be16(off) else { return Step::REFUSE };
         // One PDU a frame; its length is not in it, and behind it is padding or a redundancy trailer.
         w.pdu_end = w.end;
-        if id >= pn_dcp::HELLO && id <= pn_dcp::IDENTIFY_RESPONSE {
+        if (pn_dcp::HELLO..=pn_dcp::IDENTIFY_RESPONSE).contains(&id) {
             return w.inner(pn_dcp::PnDcp::NUMBER, off, w.end);
         }
         if pn_ptcp::kind(id) != Kind::UNLISTED.0 {
@@ -200,3 +200,47 @@ static DIRECTIONS: [Dir; 16] = {
     t[6] = Dir::Response;
     t
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cuts, hex, layer2};
+
+    #[test]
+    fn cyclic_data_by_range() {
+        let s = layer2(ETHERTYPE, &hex("8000808080800000000000000000000000000000000000000000000000000000000000000000000000003535003500"));
+        assert_eq!((s.lines(), s.flags), (["pn_rt:0x8000 cyclic-io! publish".into()].into(), 0));
+        for (id, class) in [(0x0100, "cyclic-io!"), (0x3FFF, "cyclic-io!"), (0xFBFF, "cyclic-io!"), (0x3000, "unknown!"), (0x4000, "unknown!")] {
+            let line = std::format!("pn_rt:{id:#06x} {class} publish");
+            assert_eq!(layer2(ETHERTYPE, &u16::to_be_bytes(id)).lines(), [line]);
+        }
+        assert_eq!(layer2(ETHERTYPE, &hex("ff8a0000")).lines(), ["pn_rt:0xff8a unknown! publish"]);
+        assert_eq!(layer2(ETHERTYPE, &hex("00100000")).lines(), ["pn_rt:0x0010 unknown! publish"]);
+    }
+
+    extern crate std;
+
+    #[test]
+    fn alarms_by_pdu_type() {
+        let alarm = |id: &str, pdu: &str| layer2(ETHERTYPE, &hex(&[id, "00010002", pdu, "11ffffffff001c0002001a01000002"].concat())).lines();
+        assert_eq!(alarm("fc01", "11"), ["pn_rt:0xfc01 alarm publish"]);
+        assert_eq!(alarm("fe01", "13"), ["pn_rt:0xfe01 response response"]);
+        assert_eq!(alarm("fe01", "14"), ["pn_rt:0xfe01 control! publish"]);
+        assert_eq!(alarm("fe01", "1f"), ["pn_rt:0xfe01 unknown! publish"]);
+    }
+
+    #[test]
+    fn the_remote_service_interface_by_operation() {
+        let rsi = |pdu: &str, call: &str| layer2(ETHERTYPE, &hex(&["fe0200010002", pdu, "11ffffffff0010", call, "0000"].concat())).lines();
+        assert_eq!(rsi("25", "03000000"), ["pn_rt:0xfe02 write! request"]);
+        assert_eq!(rsi("26", "03000000"), ["pn_rt:0xfe02 write response"]);
+        assert_eq!(rsi("25", "04000000"), ["pn_rt:0xfe02 control! request"]);
+        assert_eq!(rsi("25", "03000400"), ["pn_rt:0xfe02 session! request"]);
+        assert_eq!(rsi("23", "03000000"), ["pn_rt:0xfe02 response response"]);
+    }
+
+    #[test]
+    fn no_cut_changes_the_meaning() {
+        cuts(&hex("fc010001000211110000ffff001c0001001a01000002"), &[], &|p| layer2(ETHERTYPE, p));
+    }
+}

@@ -146,8 +146,8 @@ impl Protocol for S7commPlus {
         let known = KNOWN[version as usize & 0xFF];
         let room = w.inner_end.wrapping_sub(off);
         let fragment = room == HEAD + length;
-        let exact = fragment || room == HEAD + length + TRAILER || marks & LAST == 0;
-        if known == 0 || (marks & STRICT != 0 && (!exact || marks & LAST == 0)) {
+        let exact = fragment || room == HEAD + length + TRAILER || marks == 0;
+        if known == 0 || (marks & STRICT != 0 && !exact) {
             return unclaimed(w);
         }
         if marks & LAST == 0 || (fragment && known == WITH_FUNCTION) {
@@ -164,16 +164,17 @@ impl Protocol for S7commPlus {
             let Some(digest) = b.u8(at) else { return Step::PARTIAL };
             at += 1 + digest as u32;
         }
-        // Opcode 1, reserved 2, function 2; two octets more for one load.
+        // Opcode 1, reserved 2, function 2, reserved 2; one octet more for one load.
         let Some(data) = b.be64(at) else { return Step::PARTIAL };
         let opcode = (data >> 56) as u32;
         let dir = DIRECTIONS[opcode as usize & 0xFF];
-        if matches!(dir, Dir::Unknown) {
+        if matches!(dir, Dir::Unknown) || at + 8 > w.inner_end {
             w.push(op::<S7commPlus>(bare, VERSIONS[version as usize & 0xFF], w.port_dir(), 0));
             return done;
         }
         let code = (data >> 24) as u32 & 0xFFFF;
-        let mut kind = if code < 2048 { FUNCTIONS[code as usize & 0x7FF] } else { Kind::UNLISTED.0 };
+        let listed = FUNCTIONS[code as usize & 0x7FF];
+        let mut kind = if code >> 11 == 0 { listed } else { Kind::UNLISTED.0 };
         if opcode == NOTIFICATION {
             kind = OPCODES[NOTIFICATION as usize];
         }
@@ -221,4 +222,89 @@ fn tls<B: Bytes>(b: B, w: &mut Walk, head: u32, marks: u32) -> Step {
     w.flags |= flags::ENCRYPTED;
     w.push(op::<S7commPlus>(TLS | record, RECORDS[record as usize & 0xFF], w.port_dir(), 0));
     Step::DONE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Outcome;
+    use crate::testing::{cuts, hex, tcp};
+
+    /// Version 2, data in hexadecimal, in TPKT and COTP.
+    fn packet(version: u8, data: &str, trailer: bool) -> std::vec::Vec<u8> {
+        let data = hex(data);
+        let mut p = hex("0300000002f080");
+        p.extend([MAGIC, version, 0, data.len() as u8]);
+        p.extend(data);
+        if trailer {
+            p.extend([MAGIC, version, 0, 0]);
+        }
+        p[3] = p.len() as u8;
+        p
+    }
+
+    extern crate std;
+
+    const SET: &str = "31000004f20000001100000399340000003401907700080000000000";
+
+    #[test]
+    fn functions_of_each_version() {
+        let s = tcp(40000, 102, &packet(2, "31000004bb00000002000003993400000000", true));
+        assert_eq!((s.lines(), s.flags), (["s7comm-plus:v02/31/0x04bb discovery request".into()].into(), 0));
+        let s = tcp(40000, 102, &packet(1, "31000004ca00000002000001203600000000", true));
+        assert_eq!(s.lines(), ["s7comm-plus:v01/31/0x04ca config! request"]);
+        let digest = ["20", &"ab".repeat(32), "32000004f20000001100000399340000"].concat();
+        let s = tcp(102, 40000, &packet(3, &digest, true));
+        assert_eq!(s.lines(), ["s7comm-plus:v03/32/0x04f2 write response"]);
+        let s = tcp(102, 40000, &packet(2, "33000007e600000000000002140000000000", true));
+        assert_eq!(s.lines(), ["s7comm-plus:v02/33/0x07e6 alarm publish"]);
+        let s = tcp(102, 40000, &packet(0xFE, "00000000000000380000000000000000", false));
+        assert_eq!(s.lines(), ["s7comm-plus:vfe session response"]);
+    }
+
+    #[test]
+    fn setting_the_execution_unit_is_control() {
+        let s = tcp(40000, 102, &packet(2, SET, true));
+        assert_eq!(s.lines(), ["s7comm-plus:v02/31/0x04f2 control! request"]);
+        assert_eq!(s.ops[0].addr, EXECUTION_UNIT);
+        let s = tcp(40000, 102, &packet(2, &SET.replace("00000034", "8a0e0001"), true));
+        assert_eq!(s.lines(), ["s7comm-plus:v02/31/0x04f2 write! request"]);
+    }
+
+    #[test]
+    fn fragments_and_unknown_codes_count_as_changes() {
+        let s = tcp(40000, 102, &packet(2, SET, false));
+        assert_eq!((s.paths(), s.flags), (["s7comm-plus:v02/31/0x04f2".into()].into(), flags::TRANSPORT_FRAGMENT));
+        let s = tcp(40000, 102, &packet(2, "04c0a8000200a39f05000301f6a2a110", true));
+        assert_eq!(s.lines(), ["s7comm-plus:v02 unknown! request"]);
+        let s = tcp(40000, 102, &packet(2, "3100000fff00000002000003993400000000", true));
+        assert_eq!(s.lines(), ["s7comm-plus:v02/31/0x0fff unknown! request"]);
+    }
+
+    #[test]
+    fn tls_records_are_encrypted() {
+        let s = tcp(40000, 102, &hex("0300001102f0801703030005aabbccddee"));
+        assert_eq!((s.lines(), s.flags), (["s7comm-plus:tls/23 encrypted! request".into()].into(), flags::ENCRYPTED));
+        let s = tcp(40000, 102, &hex("0300001102f0801705030005aabbccddee"));
+        assert_eq!(s.lines(), ["cotp:0xf0 session request"]);
+    }
+
+    #[test]
+    fn found_off_its_port_by_the_whole_signature() {
+        let s = tcp(40000, 4102, &packet(2, SET, true));
+        assert_eq!((s.paths(), s.flags), (["s7comm-plus:v02/31/0x04f2".into()].into(), flags::PORT_MISMATCH));
+        for (at, value) in [(7, 0x73), (8, 4), (10, 1)] {
+            let mut near = packet(2, SET, true);
+            near[at] = value;
+            assert_eq!(tcp(40000, 4102, &near).outcome, Outcome::NotOt, "octet {at}");
+        }
+    }
+
+    #[test]
+    fn no_cut_changes_the_meaning() {
+        let p = packet(2, SET, true);
+        cuts(&p, &[], &|p| tcp(40000, 102, p));
+        cuts(&p, &[], &|p| tcp(40000, 4102, p));
+        cuts(&hex("0300001102f0801703030005aabbccddee"), &[], &|p| tcp(40000, 102, p));
+    }
 }
