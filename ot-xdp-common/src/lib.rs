@@ -5,7 +5,10 @@
 //! (vocabulary), [`proto`] (one file a protocol), [`walk`] (all PDUs of a segment), [`wire`] (map keys and values).
 #![no_std]
 #![forbid(unsafe_code)]
-#![allow(clippy::indexing_slicing, reason = "an index that could fail would leave a panic in the kernel object, which the build refuses")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index that could fail would leave a panic in the kernel object, which the build refuses"
+)]
 
 pub mod bench;
 pub mod bytes;
@@ -16,5 +19,7 @@ pub mod limits;
 pub mod op;
 pub mod proto;
 pub mod reason;
+#[cfg(test)]
+pub mod testing;
 pub mod walk;
 pub mod wire;

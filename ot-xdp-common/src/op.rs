@@ -129,7 +129,7 @@ static RANK: [u8; 256] = {
 
 /// Rank of a kind by risk, 1 the least: the worst operation of a segment is the one with the highest rank.
 #[inline(always)]
-pub fn rank_of(kind: Kind) -> u8 {
+pub const fn rank_of(kind: Kind) -> u8 {
     RANK[kind.0 as usize]
 }
 

@@ -87,15 +87,18 @@ pub trait Protocol {
     fn rows(each: &mut dyn FnMut(Row));
 }
 
-/// Makes a 256-entry kind table for the parser and the rows for people from one line a code.
+/// Makes a kind table for the parser and the rows for people from one line a code.
 ///
-/// `functions! { TABLE rows = each_row; 0x05 "Write Single Coil" Write!; }`: `!` marks state-changing codes. Codes that
-/// are not listed are [`Kind::UNLISTED`].
+/// `functions! { TABLE, rows, base 0; 0x05 "Write Single Coil" Write!; }`: `!` marks state-changing codes. Codes that
+/// are not listed are [`Kind::UNLISTED`]. The table has 256 entries, or as many as `TABLE[4096]` asks for.
 macro_rules! functions {
-    ($(#[$meta:meta])* $table:ident, $rows:ident, base $base:expr; $($code:literal $name:literal $class:ident $(! $(+ $never:tt)?)?;)+) => {
+    ($(#[$meta:meta])* $table:ident, $($rest:tt)+) => {
+        functions! { $(#[$meta])* $table[256], $($rest)+ }
+    };
+    ($(#[$meta:meta])* $table:ident[$size:literal], $rows:ident, base $base:expr; $($code:literal $name:literal $class:ident $(! $(+ $never:tt)?)?;)+) => {
         $(#[$meta])*
-        static $table: [u8; 256] = {
-            let mut t = [$crate::op::Kind::UNLISTED.0; 256];
+        static $table: [u8; $size] = {
+            let mut t = [$crate::op::Kind::UNLISTED.0; $size];
             $(t[$code] = $crate::op::Kind::new($crate::op::Class::$class, [0 $(, 1 $($never)?)?].len() == 2).0;)+
             t
         };
@@ -213,6 +216,13 @@ fn hit<const I: usize>(s: &'static [Sniff], first: u32, l4: u8) -> bool {
 protocols! { $
     1 Modbus modbus [umas];
     2 Umas umas [];
+    3 Cotp cotp [s7comm s7comm_plus];
+    4 S7comm s7comm [];
+    5 S7commPlus s7comm_plus [];
+    10 Goose goose [];
+    11 PnRt pn_rt [pn_dcp pn_ptcp];
+    12 PnDcp pn_dcp [];
+    13 PnPtcp pn_ptcp [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.
