@@ -1,5 +1,6 @@
 //! `ot-xdp` as a library: the stages in the order in which data flows, for the program and for tests.
 
+pub mod aggregate;
 pub mod bindings;
 pub mod capture;
 pub mod cli;

@@ -60,7 +60,9 @@ pub enum KernelError {
     #[error("cannot load the kernel program: {0}{hint}", hint = hint(.0))]
     Load(String),
     /// A map or program is missing in the object: object and binary do not belong together.
-    #[error("the kernel object has no `{0}`: object and binary are of different versions, rebuild with `cargo xtask build`")]
+    #[error(
+        "the kernel object has no `{0}`: object and binary are of different versions, rebuild with `cargo xtask build`"
+    )]
     Missing(&'static str),
     /// A map could not be read or written.
     #[error("map {map}: {error}")]
@@ -365,9 +367,7 @@ impl Kernel {
         let xdp = program(&mut self.ebpf, PROGRAM)?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
-        let run = xdp
-            .test_run(options)
-            .map_err(|e| KernelError::TestRun { len: frame.len(), error: chain(&e) })?;
+        let run = xdp.test_run(options).map_err(|e| KernelError::TestRun { len: frame.len(), error: chain(&e) })?;
         let map = self.ebpf.map("SCRATCH").ok_or(KernelError::Missing("SCRATCH"))?;
         let map: PerCpuArray<_, Raw<Scratch>> = PerCpuArray::try_from(map).map_err(|e| map_error("SCRATCH", &e))?;
         let cpus = map.get(&0, 0).map_err(|e| map_error("SCRATCH", &e))?;
@@ -456,10 +456,7 @@ fn read<T: Copy + Default>(bytes: &[u8]) -> T {
 
 /// Name of a loaded program by its id, for messages about foreign programs.
 pub fn program_name(id: u32) -> Option<String> {
-    aya::programs::loaded_programs()
-        .flatten()
-        .find(|p| p.id() == id)
-        .and_then(|p| p.name_as_str().map(str::to_owned))
+    aya::programs::loaded_programs().flatten().find(|p| p.id() == id).and_then(|p| p.name_as_str().map(str::to_owned))
 }
 
 /// Refuses when somebody else's program, or a second instance of ours, is on the interface.

@@ -52,9 +52,8 @@ pub fn read_all(
         };
         // SAFETY: the attribute and the buffers it points to live during the call, and they are as large as `count`
         // elements of this map's key and value size.
-        let r = unsafe {
-            libc::syscall(libc::SYS_bpf, LOOKUP_BATCH, &raw mut attr, size_of::<Batch>() as libc::c_uint)
-        };
+        let r =
+            unsafe { libc::syscall(libc::SYS_bpf, LOOKUP_BATCH, &raw mut attr, size_of::<Batch>() as libc::c_uint) };
         let end = if r == 0 {
             false
         } else {
