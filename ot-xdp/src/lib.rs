@@ -5,6 +5,7 @@ pub mod bindings;
 pub mod capture;
 pub mod cli;
 pub mod command;
+pub mod event;
 pub mod object;
 pub mod source;
 pub mod sys;

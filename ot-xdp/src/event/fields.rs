@@ -1,0 +1,358 @@
+//! Every field that an event can have, by its dotted path: the list behind the JSON Schema.
+//!
+//! Names outside `otxdp.` are those of the Elastic Common Schema 9.4. There is no array of objects: several receivers
+//! flatten or refuse them. A path segment `{class}` or `{outcome}` stands for each class or outcome word with underscores.
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Any text.
+    Text,
+    /// Texts.
+    Texts,
+    /// RFC 3339 in UTC with microseconds.
+    Date,
+    /// IPv4 or IPv6 address.
+    Ip,
+    /// Such addresses.
+    Ips,
+    /// Hardware address, upper case with dashes.
+    Mac,
+    /// UUIDv7.
+    Uuid,
+    /// Whole number from 0.
+    Count,
+    /// Whole numbers from 0.
+    Counts,
+    /// Whole number.
+    Integer,
+    /// One of these numbers.
+    Steps(&'static [u64]),
+    /// True or false.
+    Bool,
+    /// Always this text.
+    Const(&'static str),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// Some of these texts.
+    SomeOf(&'static [&'static str]),
+    /// A class word.
+    Class,
+    /// Class words.
+    Classes,
+    /// Words of [`ot_xdp_common::flags`].
+    Flags,
+    /// Words of [`crate::event::Reason`].
+    Reasons,
+    /// A word of [`crate::event::Attach`].
+    Attach,
+}
+
+/// When a field is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// In every event of its kind.
+    Always,
+    /// Whenever the object around it is there.
+    Here,
+    /// Sometimes.
+    Optional,
+}
+
+/// One field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Dotted path.
+    pub path: &'static str,
+    /// What it holds.
+    pub kind: Type,
+    /// When it is there.
+    pub need: Need,
+    /// What it means.
+    pub about: &'static str,
+}
+
+const fn f(path: &'static str, kind: Type, need: Need, about: &'static str) -> Field {
+    Field { path, kind, need, about }
+}
+
+use Need::{Always, Here, Optional};
+use Type::{
+    Attach, Bool, Class, Classes, Const, Count, Counts, Date, Flags, Integer, Ip, Ips, Mac, OneOf, Reasons, SomeOf,
+    Steps, Text, Texts, Uuid,
+};
+
+/// Fields of every event.
+pub const COMMON: &[Field] = &[
+    f(
+        "@timestamp",
+        Date,
+        Always,
+        "When it happened: of the last frame it tells of, or of the read of the counters. In replay the capture's time.",
+    ),
+    f("ecs.version", Const("9.4.0"), Always, "Version of the Elastic Common Schema."),
+    f("data_stream.namespace", Text, Always, "Site or environment, from the configuration."),
+    f("event.module", Const("otxdp"), Always, "Source of the event."),
+    f("event.provider", Const("otxdp-xdp"), Always, "Source of the event."),
+    f("event.id", Uuid, Always, "Unique; later events of a sensor sort behind earlier ones."),
+    f(
+        "event.sequence",
+        Count,
+        Always,
+        "Counts events from 1 without a gap within otxdp.sensor_boot_id: a gap is a lost event.",
+    ),
+    f("event.created", Date, Always, "When the sensor made the event."),
+    f("observer.name", Text, Always, "Name of the sensor, from the configuration."),
+    f("observer.hostname", Text, Always, "Host name of the sensor."),
+    f("observer.vendor", Const("ot-xdp"), Always, "Maker of the sensor."),
+    f("observer.product", Const("ot-xdp"), Always, "The sensor."),
+    f("observer.version", Text, Always, "Version of the sensor."),
+    f("observer.type", Const("sensor"), Always, "The sensor watches; it does not take part."),
+    f("observer.serial_number", Text, Optional, "Serial number of the sensor, from the configuration."),
+    f("observer.ingress.interface.name", Text, Always, "Interface the frames came in on; `capture` in replay."),
+    f("observer.ingress.interface.id", Text, Always, "Its index."),
+    f("otxdp.schema", Const(super::SCHEMA_VERSION), Always, "Version of this schema."),
+    f("otxdp.sensor_boot_id", Uuid, Always, "One run of the sensor."),
+    f(
+        "otxdp.mode",
+        OneOf(&["monitor", "replay"]),
+        Always,
+        "What the sensor does with frames: watch them, or read them from a capture.",
+    ),
+];
+
+/// Fields about a conversation: flow summaries and first-seen functions.
+pub const CONVERSATION: &[Field] = &[
+    f("event.kind", Const("event"), Always, "Something that happened."),
+    f("event.category", SomeOf(&["network"]), Always, "Traffic."),
+    f("source.ip", Ip, Optional, "Client: who asks, commands or publishes. None on layer 2."),
+    f("source.address", Text, Optional, "The same as source.ip."),
+    f("source.mac", Mac, Always, "Hardware address of the client's last frame: of the router where one is between."),
+    f("source.port", Count, Optional, "Port of the client in its last frame."),
+    f("destination.ip", Ip, Optional, "Server: who answers or receives. None on layer 2."),
+    f("destination.address", Text, Optional, "The same as destination.ip."),
+    f("destination.mac", Mac, Always, "Hardware address of the server, like source.mac."),
+    f("destination.port", Count, Optional, "Port of the server in the last frame."),
+    f("network.type", OneOf(&["ipv4", "ipv6"]), Optional, "None on layer 2."),
+    f("network.transport", OneOf(&["tcp", "udp"]), Optional, "None on layer 2."),
+    f("network.iana_number", Text, Optional, "IP protocol number."),
+    f(
+        "network.protocol",
+        Text,
+        Always,
+        "The outermost industrial protocol; what is nested in it is in otxdp.protocols.",
+    ),
+    f("network.community_id", Text, Optional, "Community ID v1 with seed 0, of the ports above. None on layer 2."),
+    f("network.vlan.id", Text, Here, "Outer VLAN id; no object without one."),
+    f("related.ip", Ips, Optional, "Both addresses."),
+    f("otxdp.flags", Flags, Always, "What was unusual about the frames; `ot-xdp schema flags` explains each."),
+];
+
+/// Fields of flow summaries.
+pub const FLOW: &[Field] = &[
+    f("data_stream.type", Const("logs"), Always, "Index family."),
+    f("data_stream.dataset", Const("otxdp.flow"), Always, "Index."),
+    f("event.dataset", Const("otxdp.flow"), Always, "Kind of the event."),
+    f("event.action", Const("ot-flow-summary"), Always, "Kind of the event."),
+    f("event.type", SomeOf(&["connection", "info"]), Always, "`connection` for IP only."),
+    f(
+        "event.start",
+        Date,
+        Always,
+        "Earliest moment at which the interval's first operation can have been: it is known exactly for new conversations only.",
+    ),
+    f("event.end", Date, Always, "Last operation."),
+    f("event.duration", Count, Always, "Nanoseconds between the two."),
+    f("source.packets", Count, Always, "Frames that the client sent in the interval."),
+    f("source.bytes", Count, Always, "Octets of these frames."),
+    f("destination.packets", Count, Always, "Frames that the server sent in the interval."),
+    f("destination.bytes", Count, Always, "Octets of these frames."),
+    f(
+        "network.packets",
+        Count,
+        Always,
+        "Frames in both directions. Frames without an industrial operation are not among them.",
+    ),
+    f("network.bytes", Count, Always, "Octets of these frames."),
+    f("network.inner.vlan.id", Text, Here, "Inner VLAN id of the last frame; no object without one."),
+    f("otxdp.interval.start", Date, Always, "Beginning of the interval."),
+    f("otxdp.interval.end", Date, Always, "End of the interval: when the counters were read."),
+    f("otxdp.flow.first_seen", Date, Always, "First operation of the conversation ever."),
+    f(
+        "otxdp.flow.operations",
+        Count,
+        Always,
+        "Operations in the interval, those of nested protocols and of responses included.",
+    ),
+    f("otxdp.flow.state_changing", Count, Always, "Those that ask for a change of the device or the process."),
+    f("otxdp.protocols", Texts, Always, "Every protocol of the conversation in the interval."),
+    f("otxdp.functions", Texts, Always, "Every function in the interval as a path, at most 64."),
+    f("otxdp.functions_total", Count, Always, "Number of functions, those beyond the 64 included."),
+    f("otxdp.units", Counts, Always, "Unit ids, link or common addresses, APPIDs in the interval, at most 64."),
+    f("otxdp.ops.{class}.functions", Texts, Here, "Functions of this class as paths, at most 64."),
+    f("otxdp.ops.{class}.function_names", Texts, Here, "Their names, in the same order."),
+    f("otxdp.ops.{class}.requests", Count, Here, "Operations that ask or command."),
+    f("otxdp.ops.{class}.responses", Count, Here, "Answers, exceptions included."),
+    f("otxdp.ops.{class}.exceptions", Count, Here, "Answers that are errors."),
+    f(
+        "otxdp.ops.{class}.published",
+        Count,
+        Here,
+        "Operations sent without a question: cyclic, spontaneous, multicast.",
+    ),
+    f("otxdp.ops.{class}.undirected", Count, Here, "Operations whose direction cannot be told."),
+    f(
+        "otxdp.ops.{class}.address_min",
+        Count,
+        Optional,
+        "Lowest address (register, DB number, information object, ...) touched since the function was first seen.",
+    ),
+    f("otxdp.ops.{class}.address_max", Count, Optional, "Highest address touched since."),
+];
+
+/// Fields of first-seen functions.
+pub const FIRST_SEEN: &[Field] = &[
+    f("data_stream.type", Const("logs"), Always, "Index family."),
+    f("data_stream.dataset", Const("otxdp.first_seen"), Always, "Index."),
+    f("event.dataset", Const("otxdp.first_seen"), Always, "Kind of the event."),
+    f("event.action", Const("ot-first-seen-function"), Always, "Kind of the event."),
+    f("event.type", SomeOf(&["info", "protocol"]), Always, "Information about the use of a protocol."),
+    f("event.reason", Text, Always, "What is new, for people."),
+    f(
+        "event.severity",
+        Steps(&[21, 47, 73, 99]),
+        Always,
+        "21 low, 47 medium (changes state), 73 high (controls, loads a program), 99 critical (not used without a baseline).",
+    ),
+    f("otxdp.op.protocol", Text, Always, "Protocol of the function: the nested one where it is nested."),
+    f("otxdp.op.class", Class, Always, "Class of the function."),
+    f("otxdp.op.state_changing", Bool, Always, "Does it ask for a change of the device or the process?"),
+    f("otxdp.op.direction", OneOf(&["publish", "request", "response", "unknown"]), Always, "Direction."),
+    f("otxdp.op.sender", OneOf(&["destination", "source"]), Always, "Which side sent it."),
+    f("otxdp.op.function.path", Text, Always, "The function as a path, e.g. `modbus:16`."),
+    f("otxdp.op.function.name", Text, Always, "Its name in the protocol's own words, or `unlisted`."),
+    f("otxdp.op.unit", Count, Always, "Unit id, link or common address, APPID; 0 also where the protocol has none."),
+    f("otxdp.op.address.start", Count, Here, "First address touched; no object where the function has none."),
+    f("otxdp.op.address.count", Count, Optional, "Number of addresses, where the frame tells."),
+    f(
+        "otxdp.op.delayed",
+        Bool,
+        Always,
+        "Found in the counters and not reported at once: addresses and flags are then those of all operations so far.",
+    ),
+    f("otxdp.attack.matrix", Const("ics"), Here, "ATT&CK matrix of the ids in threat.*: hints, never verdicts."),
+    f("otxdp.attack.version", Const(super::attack::MATRIX_VERSION), Here, "Its version."),
+    f("otxdp.attack.ids", Texts, Here, "The most specific ids."),
+    f("otxdp.attack.legacy_ids", Texts, Optional, "Ids up to v18, where they changed."),
+    f("threat.framework", Const("MITRE ATT&CK"), Here, "Framework of the ids; no object without hints."),
+    f("threat.tactic.id", Texts, Here, "Tactics."),
+    f("threat.tactic.name", Texts, Here, "Their names."),
+    f("threat.technique.id", Texts, Here, "Techniques that the operation is consistent with."),
+    f("threat.technique.name", Texts, Here, "Their names."),
+    f("threat.technique.subtechnique.id", Texts, Here, "Sub-techniques, where there are any."),
+    f("threat.technique.subtechnique.name", Texts, Here, "Their names."),
+];
+
+/// Fields of health and statistics, one event a port.
+pub const HEALTH: &[Field] = &[
+    f("data_stream.type", Const("metrics"), Always, "Index family."),
+    f("data_stream.dataset", Const("otxdp.stats"), Always, "Index."),
+    f("event.kind", Const("metric"), Always, "Numbers."),
+    f("event.category", SomeOf(&["host"]), Always, "About the sensor."),
+    f("event.type", SomeOf(&["info"]), Always, "Information."),
+    f("event.dataset", Const("otxdp.stats"), Always, "Kind of the event."),
+    f("event.action", Const("otxdp-stats"), Always, "Kind of the event."),
+    f("event.reason", Text, Optional, "Why the sensor is degraded, for people."),
+    f("otxdp.interval.start", Date, Always, "Beginning of the interval."),
+    f("otxdp.interval.end", Date, Always, "End of the interval: when the counters were read."),
+    f("otxdp.health.status", OneOf(&["degraded", "ok"]), Always, "`degraded` when there is a reason."),
+    f("otxdp.health.reasons", Reasons, Always, "Why the sensor is degraded."),
+    f("otxdp.health.uptime_s", Count, Always, "Seconds since the sensor was started."),
+    f("otxdp.xdp.attach_mode", Attach, Always, "How the frames reach the program."),
+    f("otxdp.xdp.interface.frames", Count, Always, "Frames seen since the start."),
+    f("otxdp.xdp.interface.bytes", Count, Always, "Octets seen since the start."),
+    f(
+        "otxdp.xdp.interface.ot_frames",
+        Count,
+        Always,
+        "Frames with an industrial protocol since the start, malformed ones included.",
+    ),
+    f(
+        "otxdp.xdp.outcomes.{outcome}",
+        Count,
+        Always,
+        "Frames by what became of them since the start; their sum is the number of frames seen.",
+    ),
+    f(
+        "otxdp.xdp.classes.{class}",
+        Count,
+        Always,
+        "Frames by the class of their worst operation since the start; their sum is ot_frames.",
+    ),
+    f("otxdp.xdp.beyond_reach", Count, Always, "Frames longer than classification reaches, since the start."),
+    f("otxdp.xdp.walk_limit", Count, Always, "Frames with more PDUs than are walked, since the start."),
+    f(
+        "otxdp.xdp.ring.full",
+        Count,
+        Always,
+        "First-seen records that found the ring full, since the start; they are reported with the counters.",
+    ),
+    f("otxdp.xdp.ring.limited", Count, Always, "First-seen records over the rate limit, since the start; likewise."),
+    f("otxdp.xdp.map.flows.entries", Count, Always, "Keys in the flow map, all ports together."),
+    f("otxdp.xdp.map.flows.capacity", Count, Always, "Keys that it can hold."),
+    f(
+        "otxdp.xdp.map.flows.overflow_operations",
+        Count,
+        Always,
+        "Operations of this port that found it full, since the start.",
+    ),
+    f(
+        "otxdp.xdp.map.flows.overflow_frames",
+        Count,
+        Always,
+        "Frames of this port whose worst operation found it full, since the start.",
+    ),
+    f("otxdp.delta.frames", Count, Always, "Frames seen in the interval."),
+    f("otxdp.delta.bytes", Count, Always, "Octets seen in the interval."),
+    f("otxdp.delta.ot_frames", Count, Always, "Frames with an industrial protocol in the interval."),
+    f("otxdp.delta.malformed", Count, Always, "Malformed frames in the interval."),
+    f(
+        "otxdp.delta.overflow_operations",
+        Count,
+        Always,
+        "Operations of this port that found the flow map full in the interval.",
+    ),
+    f(
+        "otxdp.overflow.operations",
+        Count,
+        Here,
+        "What found the flow map full in the interval, all ports together; no object without.",
+    ),
+    f("otxdp.overflow.frames", Count, Here, "Frames whose worst operation it was."),
+    f("otxdp.overflow.bytes", Count, Here, "Octets of these frames."),
+    f("otxdp.overflow.protocols", Texts, Here, "Their protocols."),
+    f("otxdp.overflow.classes", Classes, Here, "Their classes."),
+    f("otxdp.accounting.ok", Bool, Always, "Is every frame counted exactly once?"),
+    f(
+        "otxdp.accounting.outcomes_off",
+        Integer,
+        Always,
+        "Frames seen minus frames with an outcome. Frames that arrive during a read may make a difference for one interval.",
+    ),
+    f("otxdp.accounting.classes_off", Integer, Always, "Frames with an industrial protocol minus frames with a class."),
+    f(
+        "otxdp.accounting.flows_off",
+        Integer,
+        Always,
+        "Frames with a class minus frames in the flow map and in the overflow bucket.",
+    ),
+    f("otxdp.events.emitted", Count, Always, "Events made in this run, this one included."),
+    f("otxdp.events.dropped", Count, Always, "Events lost on their way out in this run."),
+];
+
+/// A kind of event: name, what it is, its fields beside [`COMMON`].
+pub const KINDS: &[(&str, &str, &[&[Field]])] = &[
+    ("flow_summary", "What a conversation did in an interval.", &[CONVERSATION, FLOW]),
+    ("first_seen_function", "A function seen for the first time on a conversation.", &[CONVERSATION, FIRST_SEEN]),
+    ("stats", "Counters of a port and the state of the sensor.", &[HEALTH]),
+];
