@@ -17,7 +17,7 @@ fn main() {
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
     let object = env::var_os("OT_XDP_BPF_OBJECT").map_or_else(|| beside_build(&out), PathBuf::from);
-    let stamp_file = object.with_extension("o.stamp");
+    let stamp_file = stamp::beside(&object);
     println!("cargo::rerun-if-changed={}", object.display());
     println!("cargo::rerun-if-changed={}", stamp_file.display());
     let sources = stamp::sources(&root).unwrap_or_default();
@@ -27,7 +27,7 @@ fn main() {
     };
     let is = stamp::fingerprint(&root).unwrap_or_default();
     let was = fs::read_to_string(&stamp_file).unwrap_or_default();
-    if was.trim() != is {
+    if stamp::sources_of(&was) != is {
         refuse("the kernel object is stale: its sources have changed since it was built");
     }
     write(&placed, &bytes);

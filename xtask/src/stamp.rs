@@ -1,11 +1,22 @@
 //! Fingerprint of the kernel program's sources: which object belongs to which source. Shared with `ot-xdp/build.rs`.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Name of the object and, with `.stamp` behind it, of its fingerprint, below the target folder.
 pub const OBJECT: &str = "ot-xdp.bpf.o";
+
+/// The file that says what an object was made of: the fingerprint of its sources, then the tools, a line each.
+pub fn beside(object: &Path) -> PathBuf {
+    let mut name = object.as_os_str().to_owned();
+    name.push(".stamp");
+    name.into()
+}
+
+/// Fingerprint of the sources in the text of such a file.
+pub fn sources_of(stamp: &str) -> &str {
+    stamp.lines().next().unwrap_or_default().trim()
+}
 
 /// Fingerprint (FNV-1a, 64 bits) of every file that the object is made of, in hexadecimal.
 ///
