@@ -1,6 +1,6 @@
 //! Counting: the only writer of FLOWS, PORTS, OVERFLOW and FIRST_SEEN.
 
-use aya_ebpf::bindings::{BPF_NOEXIST, xdp_md};
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP, xdp_md};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use ot_xdp_common::classify::service_port;
 use ot_xdp_common::flags;
@@ -165,5 +165,6 @@ fn first_seen(s: &mut Scratch, op: &Op, now: u64) {
         span: op.span,
         flags: s.walk.flags,
     });
-    entry.submit(0);
+    // User space comes by on a clock: waking it from here would cost more than the frame.
+    entry.submit(BPF_RB_NO_WAKEUP as u64);
 }

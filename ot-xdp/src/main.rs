@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     logs(&cli);
     let result = match &cli.command {
+        Command::Run(a) => command::run::run(a),
         Command::Replay(a) => command::replay::run(a),
         _ => Ok(ExitCode::from(2)),
     };

@@ -1,6 +1,8 @@
 //! One file a subcommand.
 
+pub mod doctor;
 pub mod replay;
+pub mod run;
 
 /// Did the reader of our standard output go away? Then there is nobody to tell, and nothing is wrong.
 pub fn is_broken_pipe(e: &anyhow::Error) -> bool {

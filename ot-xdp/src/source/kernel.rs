@@ -283,11 +283,6 @@ impl Kernel {
         }
     }
 
-    /// The ring's descriptor, readable when records wait.
-    pub fn ring_fd(&self) -> std::os::fd::RawFd {
-        std::os::fd::AsRawFd::as_raw_fd(&self.ring)
-    }
-
     /// Reads all counters; CPUs are merged, numbers are cumulative.
     ///
     /// # Errors

@@ -1,0 +1,207 @@
+//! `ot-xdp run`: interfaces in, events out, until told to stop.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, StdoutLock};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::cli::RunArgs;
+use crate::config::Config;
+use crate::event::Attach;
+use crate::event::ecs::Mode;
+use crate::pipeline::{self, Pipeline, Settings};
+use crate::source::kernel::{AttachMode, Kernel, KernelError, Options, refuse_occupied};
+use crate::source::{Clock, PortId};
+use crate::sys::link::{self, Link};
+
+/// How long after a burst of link changes the interfaces are looked at again.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How often the ring is emptied. A clock and not a wake-up: the kernel program then wakes nobody from its hot path.
+const RING_POLL: Duration = Duration::from_millis(25);
+
+type Out = BufWriter<StdoutLock<'static>>;
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Wrong configuration, missing privilege, an interface that cannot be used, a sink that is gone.
+pub fn run(args: &RunArgs) -> Result<ExitCode> {
+    let config = Config::for_run(args)?;
+    if let Some(why) = super::doctor::unsupported_kernel() {
+        bail!(why);
+    }
+    if config.capture.interfaces.is_empty() {
+        bail!(
+            "no interface given: `ot-xdp run --interface IF`; `ot-xdp doctor` lists the interfaces of this host and what \
+             they can do"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let summary = args.summary;
+    runtime.block_on(async move {
+        let mut sensor = Sensor::start(&config).await?;
+        let result = sensor.watch(args.duration).await;
+        sensor.stop();
+        if summary {
+            pipeline::summary(sensor.pipeline.totals(), &mut std::io::stderr().lock())?;
+        }
+        result
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The running sensor.
+struct Sensor {
+    kernel: Kernel,
+    pipeline: Pipeline<Out>,
+    wanted: Vec<String>,
+    mode: AttachMode,
+    allow_fallback: bool,
+    every: Duration,
+    /// Attach mode by interface name, for health events; absent when detached.
+    attached: BTreeMap<String, AttachMode>,
+}
+
+impl Sensor {
+    async fn start(config: &Config) -> Result<Sensor> {
+        let bindings = config.bindings()?;
+        let kernel = Kernel::load(&Options { flows: config.counters.flows, replay: false, bindings })?;
+        let settings = Settings {
+            sensor: config.sensor_name(),
+            mode: Mode::Monitor,
+            flow_capacity: config.counters.flows,
+            first_seen: config.events.first_seen,
+        };
+        let out = BufWriter::new(std::io::stdout().lock());
+        let mut sensor = Sensor {
+            kernel,
+            pipeline: Pipeline::new(settings, Clock::now(), out),
+            wanted: config.capture.interfaces.clone(),
+            mode: config.attach_mode(),
+            allow_fallback: config.capture.allow_fallback,
+            every: config.events.interval,
+            attached: BTreeMap::new(),
+        };
+        let links = link::all().await?;
+        for name in sensor.wanted.clone() {
+            let link = links.iter().find(|l| l.name == name).ok_or(KernelError::NoInterface(name))?;
+            // A sensor that starts must not take an interface from somebody else.
+            refuse_occupied(link)?;
+            sensor.attach(link)?;
+        }
+        Ok(sensor)
+    }
+
+    fn attach(&mut self, link: &Link) -> Result<(), KernelError> {
+        let mut mode = self.mode;
+        let mut done = self.kernel.attach(link.index, &link.name, mode);
+        if let Err(KernelError::NoNative { error, .. }) = &done
+            && self.allow_fallback
+        {
+            tracing::warn!("{}: no native XDP ({error}); attached in generic mode as allowed", link.name);
+            mode = AttachMode::Generic;
+            done = self.kernel.attach(link.index, &link.name, mode);
+        }
+        done?;
+        if !link.up {
+            tracing::warn!("{} is down: no frames until `ip link set {} up`", link.name, link.name);
+        }
+        tracing::info!("attached to {} ({}, {} mode)", link.name, link.index, mode.word());
+        self.attached.insert(link.name.clone(), mode);
+        self.pipeline.name_port(&PortId { ifindex: link.index, name: link.name.clone() });
+        Ok(())
+    }
+
+    /// Until the time is over or a signal comes.
+    async fn watch(&mut self, duration: Option<Duration>) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut links = link::watch()?;
+        let mut ring = interval(RING_POLL);
+        ring.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = interval(self.every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tick.tick().await;
+        let end = duration.map_or_else(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX)), |d| Instant::now() + d);
+        let mut records = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = sleep_until(end) => break,
+                _ = tick.tick() => self.interval()?,
+                _ = ring.tick() => {
+                    self.kernel.drain_first_seen(&mut records);
+                    self.pipeline.first_seen(&records)?;
+                    records.clear();
+                }
+                () = settled(&mut links) => self.reconcile().await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn interval(&mut self) -> Result<()> {
+        let snapshot = self.kernel.snapshot()?;
+        let attached = &self.attached;
+        self.pipeline.interval(&snapshot, |name| match attached.get(name) {
+            Some(AttachMode::Native) => Attach::Native,
+            Some(AttachMode::Generic) => Attach::Generic,
+            None => Attach::Detached,
+        })?;
+        Ok(())
+    }
+
+    /// Interfaces may have gone or come back.
+    async fn reconcile(&mut self) -> Result<()> {
+        let links = link::all().await?;
+        let present = |index: u32, name: &str| links.iter().any(|l| l.index == index && l.name == name && l.xdp.is_some());
+        let lost: Vec<(u32, String)> =
+            self.kernel.attached().filter(|(i, n, _)| !present(*i, n)).map(|(i, n, _)| (i, n.to_owned())).collect();
+        for (index, name) in lost {
+            tracing::warn!("{name} is gone, or our program was taken off it: its frames are not seen");
+            self.kernel.detach(index);
+            self.attached.remove(&name);
+            self.interval()?;
+        }
+        for link in &links {
+            if !self.wanted.contains(&link.name) || self.attached.contains_key(&link.name) {
+                continue;
+            }
+            match refuse_occupied(link).and_then(|()| self.attach(link)) {
+                Ok(()) => {
+                    tracing::info!("{} is back", link.name);
+                    self.interval()?;
+                }
+                // Tried again at the next change of this interface.
+                Err(e) => tracing::warn!("{e}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Last counters out, then off the interfaces.
+    fn stop(&mut self) {
+        if let Err(e) = self.interval() {
+            tracing::error!("the last interval was not written: {e:#}");
+        }
+        self.kernel.detach_all();
+        tracing::info!("detached");
+    }
+}
+
+/// Waits for a link change and for the burst to be over.
+async fn settled(links: &mut mpsc::Receiver<()>) {
+    if links.recv().await.is_none() {
+        // The netlink task has ended; nothing will come any more.
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(SETTLE).await;
+    while links.try_recv().is_ok() {}
+}

@@ -1,0 +1,177 @@
+//! Connects the stages: snapshot, aggregate, event, sink. The only module that knows more than one.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Instant;
+
+use ot_xdp_common::proto::Proto;
+use ot_xdp_common::wire::{FirstSeen, PortValue};
+
+use crate::aggregate::Aggregator;
+use crate::event::ecs::{self, Mode, Observer};
+use crate::event::{self, Attach, Event, Sensor, Sequencer};
+use crate::sink::Lines;
+use crate::source::{Clock, PortId, Snapshot};
+
+/// What the pipeline is told at its start.
+pub struct Settings {
+    /// Name of the sensor in events.
+    pub sensor: String,
+    /// Watching or reading a capture.
+    pub mode: Mode,
+    /// Keys that the flow map can hold.
+    pub flow_capacity: u32,
+    /// Emit first-seen events.
+    pub first_seen: bool,
+}
+
+/// One run of the sensor or one capture.
+pub struct Pipeline<W: Write> {
+    aggregator: Aggregator,
+    sequencer: Sequencer,
+    observer: Observer,
+    clock: Clock,
+    sink: Lines<W>,
+    settings: Settings,
+    begin: Instant,
+    totals: Totals,
+}
+
+/// What the summary at the end tells.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Last counters of each port, by name.
+    pub ports: BTreeMap<String, PortValue>,
+    /// Operations by protocol, class and direction.
+    pub operations: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    /// Every interval's accounting held.
+    pub accounting_ok: bool,
+    /// Events written.
+    pub events: u64,
+}
+
+impl<W: Write> Pipeline<W> {
+    /// A pipeline that writes to `out`.
+    pub fn new(settings: Settings, clock: Clock, out: W) -> Pipeline<W> {
+        let sequencer = Sequencer::new();
+        let hostname = hostname();
+        let observer = Observer {
+            name: settings.sensor.clone(),
+            hostname,
+            serial_number: None,
+            namespace: "default".to_owned(),
+            boot_id: sequencer.boot_id(),
+            mode: settings.mode,
+        };
+        Pipeline {
+            aggregator: Aggregator::new(),
+            sequencer,
+            observer,
+            clock,
+            sink: Lines::new(out),
+            settings,
+            begin: Instant::now(),
+            totals: Totals { accounting_ok: true, ..Totals::default() },
+        }
+    }
+
+    /// Tells the name of an interface before its first snapshot.
+    pub fn name_port(&mut self, id: &PortId) {
+        self.aggregator.name_port(id);
+    }
+
+    /// First-seen records, as soon as they are there.
+    ///
+    /// # Errors
+    /// When the sink takes no more.
+    pub fn first_seen(&mut self, records: &[FirstSeen]) -> std::io::Result<()> {
+        for record in records {
+            if let Some(novelty) = self.aggregator.first_seen(record)
+                && self.settings.first_seen
+            {
+                self.emit(&Event::FirstSeen(Box::new(novelty)))?;
+            }
+        }
+        self.sink.flush()
+    }
+
+    /// A snapshot at the end of an interval: its novelties, conversations and ports.
+    ///
+    /// # Errors
+    /// When the sink takes no more.
+    pub fn interval(&mut self, snapshot: &Snapshot, attach: impl Fn(&str) -> Attach) -> std::io::Result<()> {
+        self.clock = match self.settings.mode {
+            // The wall clock may be set while we run; stamps follow it.
+            Mode::Monitor => Clock::now(),
+            Mode::Replay => Clock::CAPTURE,
+        };
+        let interval = self.aggregator.update(snapshot);
+        self.totals.accounting_ok &= interval.ports.iter().all(|p| p.accounting.ok);
+        for p in &interval.ports {
+            self.totals.ports.insert(p.id.name.clone(), p.total);
+        }
+        for c in &interval.conversations {
+            for f in &c.functions {
+                let name = Proto::from_code(f.proto).map_or("unknown", Proto::name);
+                let dir = f.dir.word().unwrap_or("unknown");
+                *self.totals.operations.entry((name, f.class.word(), dir)).or_default() += f.operations;
+            }
+        }
+        let sensor = Sensor {
+            uptime_s: self.begin.elapsed().as_secs(),
+            flow_capacity: u64::from(self.settings.flow_capacity),
+            events_dropped: 0,
+            events_dropped_now: 0,
+        };
+        for e in event::of_interval(interval, sensor, |p| attach(&p.id.name)) {
+            if self.settings.first_seen || !matches!(e, Event::FirstSeen(_)) {
+                self.emit(&e)?;
+            }
+        }
+        self.sink.flush()
+    }
+
+    fn emit(&mut self, event: &Event) -> std::io::Result<()> {
+        let stamp = self.sequencer.next_stamp();
+        let document = ecs::render(event, &stamp, &self.observer, &self.clock);
+        self.sink.write(&document)?;
+        self.totals.events = self.sink.written();
+        Ok(())
+    }
+
+    /// What was seen so far.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+}
+
+/// The host's name as the kernel tells it.
+pub fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |s| s.trim().to_owned())
+}
+
+/// A readable summary, for people.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn summary(totals: &Totals, out: &mut dyn Write) -> std::io::Result<()> {
+    use ot_xdp_common::reason::Outcome;
+    writeln!(out, "\nframes by port and outcome")?;
+    for (name, port) in &totals.ports {
+        write!(out, "  {name:<12} {} frames, {} octets:", port.frames, port.bytes)?;
+        for o in Outcome::ALL {
+            let n = port.outcomes.get(*o as usize).copied().unwrap_or(0);
+            if n != 0 {
+                write!(out, " {} {n}", o.word())?;
+            }
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "operations by protocol, class and direction")?;
+    for ((protocol, class, dir), n) in &totals.operations {
+
+        writeln!(out, "  {protocol:<12} {class:<18} {dir:<10} {n:>10}")?;
+    }
+    let books = if totals.accounting_ok { "the counters add up" } else { "the counters do NOT add up" };
+    writeln!(out, "{} events; every frame is accounted for: {books}", totals.events)
+}
