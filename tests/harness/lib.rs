@@ -1,6 +1,7 @@
 //! What the cross-crate tests share: where the data is, why a test is skipped, captures as frames.
 
 pub mod data;
+pub mod plant;
 
 use std::path::Path;
 
