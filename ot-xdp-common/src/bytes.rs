@@ -18,6 +18,10 @@ pub trait Bytes: Copy {
     fn len(self) -> u32;
     /// The same frame, readable up to `end` at most (IP total length, TPKT length, ...).
     fn until(self, end: u32) -> Self;
+    /// `value & MASK` as the index of a table, for a value put together from several fields. The compiler drops an
+    /// ordinary mask that it can prove; the verifier of kernels before 6.10 cannot prove it, because it knows no bounds
+    /// of `a | b`, `a ^ b` and `a * b`. This mask stays.
+    fn index<const MASK: u32>(self, value: u32) -> usize;
 
     /// Little-endian 16 bits.
     #[inline(always)]
@@ -64,5 +68,8 @@ impl Bytes for &[u8] {
     }
     fn until(self, end: u32) -> Self {
         self.get(..end as usize).unwrap_or(self)
+    }
+    fn index<const MASK: u32>(self, value: u32) -> usize {
+        (value & MASK) as usize
     }
 }

@@ -86,4 +86,13 @@ impl Bytes for Packet {
     fn until(self, end: u32) -> Self {
         if end < self.limit { Packet { limit: end, ..self } } else { self }
     }
+    #[inline(always)]
+    fn index<const MASK: u32>(self, value: u32) -> usize {
+        let index: u64;
+        // SAFETY: one register is masked; no memory is touched.
+        unsafe {
+            asm!("{i} &= {m}", i = inout(reg) value as u64 => index, m = const MASK, options(pure, nomem, nostack));
+        }
+        index as usize
+    }
 }

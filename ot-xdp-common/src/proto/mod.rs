@@ -20,7 +20,8 @@
 //! - Push one [`Op`] for each operation, then [`Step::DONE`], or [`Walk::inner`] for what is nested.
 //! - The header is readable but the function is not (segment ends): [`Step::PARTIAL`]. Rules broken with the protocol
 //!   certain: [`Step::MALFORMED`], after pushing what a lenient receiver might still execute.
-//! - Function tables are arrays, not `match` over codes: the verifier follows every arm of a `match`.
+//! - Function tables are arrays, not `match` over codes: the verifier follows every arm of a `match`. Cut an index out of
+//!   one load where the fields lie side by side; put together from several fields it needs [`Bytes::index`].
 //! - Mark an operation state-changing only for what asks for the change: see [`op`].
 
 use core::fmt;

@@ -103,7 +103,7 @@ impl Protocol for PnDcp {
         let asked = head & 0xFF == 0;
         let code = (service << 4 & 0xF0) | head & 0xF;
         let mut function = (service & 0xF) << 16 | (head & 0xF) << 20 | (((head >> 16) - HELLO as u32) & 3) << 24;
-        let mut kind = if service > 0xF { Kind::UNLISTED.0 } else { SERVICES[code as usize & 0xFF] };
+        let mut kind = if service > 0xF { Kind::UNLISTED.0 } else { SERVICES[b.index::<0xFF>(code) & 0xFF] };
         let end = off + HEAD + (tail & 0xFFFF);
         let fits = end <= w.inner_end;
         if service << 4 | head & 0xFF == SET {

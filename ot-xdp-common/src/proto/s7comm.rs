@@ -416,10 +416,11 @@ fn service<B: Bytes>(b: B, parameter: u32) -> Option<u32> {
 #[inline(always)]
 fn userdata<B: Bytes>(b: B, w: &Walk, parameter: u32, params: u32, data_len: u16) -> Option<Op> {
     let head = b.be64(parameter)?;
-    let subfunction = (head >> 8) as u32 & 0xFF;
-    let group = (head >> 16) as u32 & 0xF;
+    // Group and sub-function lie side by side. Cut out in one piece: kernels before 6.10 know no bounds of `a | b` and
+    // would refuse it as an index.
+    let index = (head >> 8) as u32 & 0xFFF;
+    let group = index >> 8;
     let nibble = (head >> 20) as u32 & 0xF;
-    let index = group << 8 | subfunction;
     let kind = if group == PBC { Kind::new(PBC_ROW.class, true).0 } else { USERDATA_FUNCTIONS[index as usize & 0xFFF] };
     let dir = DIRECTIONS[nibble as usize & 0xF];
     // Pushes come from the controller; one towards it is somebody's trick.
