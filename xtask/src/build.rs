@@ -29,3 +29,11 @@ pub fn build(debug: bool) -> Result<PathBuf> {
     shell::run(&mut c)?;
     Ok(shell::target().join(if debug { "debug" } else { "release" }).join("ot-xdp"))
 }
+
+/// Builds a tool of the tests package (lab, bench) and says where it is.
+pub fn tool(name: &str) -> Result<PathBuf> {
+    let mut c = shell::cargo();
+    c.args(["build", "--release", "--package", "ot-xdp-tests", "--bin", name]).env_remove("OT_XDP_SKIP_BPF");
+    shell::run(&mut c)?;
+    Ok(shell::target().join("release").join(name))
+}

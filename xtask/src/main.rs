@@ -3,6 +3,7 @@
 //! Quick to compile on purpose (no argument parser, nothing asynchronous): it is the first thing a fresh clone builds.
 
 mod apt;
+mod bench;
 mod build;
 mod ebpf;
 mod linker;
@@ -22,11 +23,12 @@ use anyhow::Result;
 type Task = fn(&[String]) -> Result<()>;
 
 /// Name, function, what it does.
-const TASKS: [(&str, Task, &str); 5] = [
+const TASKS: [(&str, Task, &str); 6] = [
     ("setup", setup::task, "find or install what the build needs (--check: only report; --tests: also what tests use)"),
     ("build", build::task, "build the kernel object and target/release/ot-xdp with the object inside"),
-    ("run", run::task, "build, then run the sensor: `cargo xtask run -- --interface IF`"),
+    ("run", run::task, "build, then run the sensor (`cargo xtask run -- --interface IF`), or without IF the plant lab"),
     ("test", test::task, "run every test (--quick: without virtual machines; --vm: only those)"),
+    ("bench", bench::task, "what a frame costs, against floors of the same run (--quick, --json FILE)"),
     ("tidy", tidy::task, "check layout, dependencies, file heads, README table, formatting and lints"),
 ];
 

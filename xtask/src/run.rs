@@ -1,6 +1,8 @@
-//! `cargo xtask run`: builds, then becomes the sensor.
+//! `cargo xtask run`: builds, then becomes the sensor, or without an interface the plant lab.
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -10,20 +12,27 @@ use crate::{build, shell};
 /// The task.
 pub fn task(args: &[String]) -> Result<()> {
     let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
-    if !names_interface(args) {
-        return Err(crate::usage("run -- --interface IF [options of `ot-xdp run`]"));
-    }
     let program = build::build(false)?;
-    // XDP needs privileges. With sudo a person is asked; without it the program says itself what it lacks.
+    if names_interface(args) {
+        return become_program(&program, &[OsStr::new("run")], args);
+    }
+    // Nothing to listen on: the plant lab shows the same program on traffic of its own.
+    let lab = build::tool("ot-xdp-lab")?;
+    become_program(&lab, &[OsStr::new("run"), OsStr::new("--bin"), program.as_os_str()], args)
+}
+
+/// Replaces this process, as root where there is a way: XDP needs privileges. With sudo a person is asked; without it
+/// the program says itself what it lacks.
+fn become_program(program: &Path, first: &[&OsStr], args: &[String]) -> Result<()> {
     let mut c = if !shell::is_root() && shell::on_path("sudo").is_some() {
         let mut c = Command::new("sudo");
-        c.arg(&program);
+        c.arg(program);
         c
     } else {
-        Command::new(&program)
+        Command::new(program)
     };
     shell::without_own_cargo(&mut c);
-    Err(c.arg("run").args(args).exec()).with_context(|| format!("cannot start {}", program.display()))
+    Err(c.args(first).args(args).exec()).with_context(|| format!("cannot start {}", program.display()))
 }
 
 /// Do the arguments say what to listen on, or ask for help?
