@@ -23,7 +23,7 @@
 
 use core::fmt;
 
-use super::cotp::{LAST, STRICT, unclaimed, unread};
+use super::cotp::{LAST, STRICT, forget_empty, unclaimed, unread};
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
 use crate::flags;
@@ -187,6 +187,7 @@ impl Protocol for S7commPlus {
         let mut found = op::<S7commPlus>(function, kind, dir, 0);
         found.addr = object;
         found.span = (object != 0) as u32;
+        forget_empty(w);
         w.push(found);
         if exact { Step::DONE } else { Step::MALFORMED }
     }
