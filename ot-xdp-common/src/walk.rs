@@ -120,8 +120,14 @@ impl Walk {
     #[inline(always)]
     pub fn clear(&mut self) {
         self.flags = 0;
-        self.n_ops = 0;
         self.pdus = 0;
+        self.clear_ops();
+    }
+
+    /// Forgets the operations found so far.
+    #[inline(always)]
+    pub fn clear_ops(&mut self) {
+        self.n_ops = 0;
         self.lead = 0;
         self.lead_rank = 0;
     }

@@ -87,6 +87,8 @@ impl Protocol for Cotp {
         }
         let (data, end) = (off + HEAD + li, off + length);
         if data > end || li < DATA_LI {
+            let dir = w.port_dir();
+            w.push(op::<Cotp>(code, kind, dir, 0));
             return Step::MALFORMED;
         }
         w.pdu_end = end;
@@ -96,13 +98,17 @@ impl Protocol for Cotp {
         let mark = if li == DATA_LI { Some(head as u8) } else { b.u8(off + HEAD - 1 + li) };
         let Some(mark) = mark else { return Step::PARTIAL };
         w.mem[0] = if mark & 0x80 != 0 { LAST } else { 0 } | if strict { STRICT } else { 0 };
-        if data == end {
-            // Of a segment with several packets it is not worth a word: the next one stands for the segment.
-            let next = matches!(b.be16(end), Some(0x0300)) && b.u8(end + LONGEST_WAY).is_some();
-            return if w.n_ops != 0 || next { Step::DONE } else { unclaimed(w) };
+        let mut user = NO_USER;
+        if data != end {
+            let Some(first) = b.u8(data) else { return unread(w) };
+            user = USERS[first as usize];
+        } else if w.n_ops != 0 {
+            // Not worth a word beside the operations of the packets in front of it.
+            return Step::DONE;
+        } else {
+            // Without data there is nothing to be a fragment of; some stacks leave the mark out.
+            w.mem[0] |= LAST;
         }
-        let Some(first) = b.u8(data) else { return unread(w) };
-        let user = USERS[first as usize];
         if user == NO_USER {
             return unclaimed(w);
         }
@@ -119,10 +125,6 @@ impl Protocol for Cotp {
 }
 
 const NO_USER: u8 = 0;
-
-/// Octets from the beginning of a packet to the function of the shortest S7 PDU that has one behind its header, so that
-/// the packet behind an empty one is known to bring an operation.
-const LONGEST_WAY: u32 = 19;
 
 /// Protocol by the first octet of the user data. TLS records (content types 20 to 23) are what S7comm-plus turns into.
 static USERS: [u8; 256] = {
@@ -148,6 +150,19 @@ pub fn unclaimed(w: &mut Walk) -> Step {
     let dir = w.port_dir();
     w.push(op::<Cotp>(DATA, TPDUS[DATA as usize], dir, 0));
     Step::DONE
+}
+
+/// For a parser of user data that has found an operation: an empty data TPDU in front of it is not worth a word.
+#[inline(always)]
+pub fn forget_empty(w: &mut Walk) {
+    let first = &w.ops[0];
+    if w.n_ops == 1
+        && first.function == DATA
+        && first.tag.proto() == Cotp::NUMBER
+        && w.flags & flags::TRANSPORT_FRAGMENT == 0
+    {
+        w.clear_ops();
+    }
 }
 
 /// The segment ends before the function: the beginning of a packet where the port or a packet before it says so.
@@ -222,13 +237,22 @@ mod tests {
         let s = tcp(40000, 102, &hex("0300000702f080"));
         assert_eq!((s.lines(), s.flags), (["cotp:0xf0 session request".into()].into(), 0));
         let s = tcp(102, 40000, &hex("0300000702f000"));
-        assert_eq!(s.flags, flags::TRANSPORT_FRAGMENT);
+        assert_eq!((s.lines(), s.flags), (["cotp:0xf0 session response".into()].into(), 0));
+        // Two of them, and one in front of something else.
+        let s = tcp(40000, 102, &hex("0300000702f0800300000702f080"));
+        assert_eq!((s.outcome, s.paths(), s.flags), (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::PIPELINED));
+        let s = tcp(40000, 102, &hex("0300000702f080ffffffffff"));
+        assert_eq!((s.outcome, s.paths(), s.flags), (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::TRAILING));
+        let s = tcp(40000, 102, &hex("0300000702f0800300"));
+        assert_eq!((s.outcome, s.paths(), s.flags), (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::SPLIT));
     }
 
     #[test]
     fn data_of_other_users_is_plain_transport() {
         let s = tcp(40000, 102, &hex("0300000c02f0800100010061"));
-        assert_eq!(s.lines(), ["cotp:0xf0 session request"]);
+        assert_eq!((s.lines(), s.flags), (["cotp:0xf0 session request".into()].into(), 0));
+        let s = tcp(40000, 102, &hex("0300000c02f0000100010061"));
+        assert_eq!(s.flags, flags::TRANSPORT_FRAGMENT);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Protocol for PnDcp {
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
-        let (Some(head), Some(tail)) = (b.be32(off), b.be32(off + 8)) else { return Step::MALFORMED };
+        let (Some(head), Some(tail)) = (b.be32(off), b.be32(off + 8)) else { return Step::REFUSE };
         let service = (head >> 8) & 0xFF;
         let asked = head & 0xFF == 0;
         let code = (service << 4 & 0xF0) | head & 0xF;
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(dcp("fefd0700d1a738850000000a020200060001706c6332").outcome, Outcome::Malformed);
         let s = dcp("fefd0400d1a738850000000c020200060001706c6332");
         assert_eq!((s.outcome, s.class()), (Outcome::Malformed, Class::Config));
-        assert_eq!(dcp("fefd0400d1a7").outcome, Outcome::Malformed);
+        assert_eq!(dcp("fefd0400d1a7").outcome, Outcome::Unparsed);
     }
 
     #[test]

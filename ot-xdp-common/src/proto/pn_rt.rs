@@ -167,7 +167,7 @@ impl Protocol for PnRt {
 #[inline(always)]
 fn acyclic<B: Bytes>(b: B, w: &mut Walk, id: u16) -> Step {
     let off = w.off;
-    let Some(head) = b.u8(off + 6) else { return Step::MALFORMED };
+    let Some(head) = b.u8(off + 6) else { return Step::REFUSE };
     let pdu = (head & 0xF) as u32;
     let mut function = id as u32 | pdu << TYPE;
     let mut kind = ALARM_PDUS[pdu as usize & 0xF];

@@ -31,7 +31,7 @@
 
 use core::fmt;
 
-use super::cotp::{LAST, STRICT, unclaimed, unread};
+use super::cotp::{LAST, STRICT, forget_empty, unclaimed, unread};
 use super::{Binding, Number, Protocol, Row};
 use crate::bytes::Bytes;
 use crate::flags;
@@ -305,6 +305,7 @@ impl Protocol for S7comm {
             job(b, w, rosctr, parameter, params)
         };
         let Some(found) = found else { return Step::PARTIAL };
+        forget_empty(w);
         w.push(found);
         if exact { Step::DONE } else { Step::MALFORMED }
     }

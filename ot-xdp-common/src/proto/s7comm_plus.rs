@@ -23,7 +23,7 @@
 
 use core::fmt;
 
-use super::cotp::{LAST, STRICT, unclaimed, unread};
+use super::cotp::{LAST, STRICT, forget_empty, unclaimed, unread};
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
 use crate::flags;
@@ -47,6 +47,7 @@ const SET_VARIABLE: u32 = 0x04F2;
 const GET_VARIABLE: u32 = 0x04FC;
 /// Object id of the CPU's execution unit.
 const EXECUTION_UNIT: u32 = 52;
+const REQUEST: u32 = 0x31;
 const NOTIFICATION: u32 = 0x33;
 /// In the function: a TLS record.
 const TLS: u32 = 0x8000_0000;
@@ -153,43 +154,42 @@ impl Protocol for S7commPlus {
         if marks & LAST == 0 || (fragment && known == WITH_FUNCTION) {
             w.flags |= flags::TRANSPORT_FRAGMENT;
         }
-        let done = if exact { Step::DONE } else { Step::MALFORMED };
-        let bare = version << 24;
-        if known == WITHOUT_FUNCTION {
-            w.push(op::<S7commPlus>(bare, VERSIONS[version as usize & 0xFF], w.port_dir(), 0));
-            return done;
-        }
-        let mut at = off + HEAD;
-        if version == WITH_DIGEST {
-            let Some(digest) = b.u8(at) else { return Step::PARTIAL };
-            at += 1 + digest as u32;
-        }
-        // Opcode 1, reserved 2, function 2, reserved 2; one octet more for one load.
-        let Some(data) = b.be64(at) else { return Step::PARTIAL };
-        let opcode = (data >> 56) as u32;
-        let dir = DIRECTIONS[opcode as usize & 0xFF];
-        if matches!(dir, Dir::Unknown) || at + 8 > w.inner_end {
-            w.push(op::<S7commPlus>(bare, VERSIONS[version as usize & 0xFF], w.port_dir(), 0));
-            return done;
-        }
-        let code = (data >> 24) as u32 & 0xFFFF;
-        let listed = FUNCTIONS[code as usize & 0x7FF];
-        let mut kind = if code >> 11 == 0 { listed } else { Kind::UNLISTED.0 };
-        if opcode == NOTIFICATION {
-            kind = OPCODES[NOTIFICATION as usize];
-        }
+        let mut function = version << 24;
+        let mut kind = VERSIONS[version as usize & 0xFF];
+        let mut dir = w.port_dir();
         let mut object = 0;
-        if matches!(dir, Dir::Request) && (code == SET_VARIABLE || code == GET_VARIABLE) {
-            object = b.be32(at + OBJECT_AT).unwrap_or(0);
-            if code == SET_VARIABLE && object == EXECUTION_UNIT {
-                kind = Kind::new(Class::Control, true).0;
+        if known == WITH_FUNCTION {
+            let mut at = off + HEAD;
+            if version == WITH_DIGEST {
+                let Some(digest) = b.u8(at) else { return Step::PARTIAL };
+                at += 1 + digest as u32;
+            }
+            // Opcode 1, reserved 2, function 2, reserved 2; one octet more for one load.
+            let Some(data) = b.be64(at) else { return Step::PARTIAL };
+            let opcode = (data >> 56) as u32;
+            let named = DIRECTIONS[opcode as usize & 0xFF];
+            if !matches!(named, Dir::Unknown) && at + 8 <= w.inner_end {
+                let code = (data >> 24) as u32 & 0xFFFF;
+                function |= opcode << 16 | code;
+                dir = named;
+                let listed = FUNCTIONS[code as usize & 0x7FF];
+                kind = if code >> 11 == 0 { listed } else { Kind::UNLISTED.0 };
+                if opcode == NOTIFICATION {
+                    kind = OPCODES[NOTIFICATION as usize];
+                } else if opcode == REQUEST && (code == SET_VARIABLE || code == GET_VARIABLE) {
+                    object = b.be32(at + OBJECT_AT).unwrap_or(0);
+                    if code == SET_VARIABLE && object == EXECUTION_UNIT {
+                        kind = Kind::new(Class::Control, true).0;
+                    }
+                }
             }
         }
-        let mut found = op::<S7commPlus>(bare | opcode << 16 | code, kind, dir, 0);
+        let mut found = op::<S7commPlus>(function, kind, dir, 0);
         found.addr = object;
-        found.span = 1;
+        found.span = (object != 0) as u32;
+        forget_empty(w);
         w.push(found);
-        done
+        if exact { Step::DONE } else { Step::MALFORMED }
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
