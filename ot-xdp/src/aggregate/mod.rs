@@ -220,7 +220,8 @@ impl Aggregator {
 
     /// Takes a first-seen record as soon as it is there; none when the function is known on its conversation.
     ///
-    /// A response is news only when nobody was seen to ask for it.
+    /// A response is news only when nobody was seen to ask in its protocol (a tap that sees one direction), or when it is
+    /// itself what changes the state.
     pub fn first_seen(&mut self, record: &FirstSeen) -> Option<Novelty> {
         let (src, dst) = (End(record.src_end), End(record.dst_end));
         let seen = self.learn(&record.key, src, dst, record.at_ns);
@@ -389,10 +390,11 @@ impl Aggregator {
         let interface = self.interface(record.key.ifindex);
         let known = self.known.get_mut(seen.conversation as usize)?;
         let (proto, function, dir) = (record.key.proto(), record.key.function, record.key.dir());
-        let asks = dir != Dir::Response;
-        if !known.functions.insert((proto, function, asks))
-            || (!asks && known.functions.contains(&(proto, function, true)))
-        {
+        // An answer can be what changes the state: the controller fetches a program, the answer brings it.
+        let asks = dir != Dir::Response || record.key.kind().state_changing();
+        let answered =
+            !asks && known.functions.range((proto, 0, false)..=(proto, u32::MAX, true)).any(|(.., asks)| *asks);
+        if !known.functions.insert((proto, function, asks)) || answered {
             return None;
         }
         if known.protocols.iter().all(|(p, _)| *p != proto) {
