@@ -17,6 +17,8 @@ use account::Ledger;
 pub use conversation::{Conversation, End};
 pub use interval::{Activity, Function, Interval, Novelty, PortActivity, Volume};
 
+/// Stamps of an interval are those of its source.
+pub use crate::source::Clock;
 use crate::source::{PortId, Snapshot};
 
 /// Reads that a key may be missing from before it is forgotten.

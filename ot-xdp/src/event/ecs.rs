@@ -17,8 +17,7 @@ use super::attack::{self, Technique};
 use super::names::Name;
 use super::schema::class_key;
 use super::{Event, FlowSummary, Health, SCHEMA_VERSION, Severity, Stamp, community_id};
-use crate::aggregate::{Conversation, End, Function, Novelty};
-use crate::source::Clock;
+use crate::aggregate::{Clock, Conversation, End, Function, Novelty};
 
 /// Longest list of functions or units in one event; a scan must not make an event that no receiver takes.
 const LIST_MAX: usize = 64;
