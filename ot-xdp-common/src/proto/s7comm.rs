@@ -326,6 +326,12 @@ impl Protocol for S7comm {
     fn rows(each: &mut dyn FnMut(Row)) {
         carrier_rows(&mut |r| each(Row { function: r.function << 24 | NO_FUNCTION, ..r }));
         function_rows(each);
+        // Answers have the function of their Job; of a download they are what changes the state (see the head).
+        function_rows(&mut |r| {
+            let code = r.function as u8;
+            let state_changing = code == DOWNLOAD_BLOCK || code == DOWNLOAD_ENDED;
+            each(Row { function: ACK_DATA << 24 | code as u32, state_changing, ..r });
+        });
         for (i, s) in SERVICES.iter().enumerate() {
             let function = JOB << 24 | (i as u32 + 1) << 8 | PI_SERVICE as u32;
             each(Row { function, name: s.title, class: s.class, state_changing: s.state_changing });

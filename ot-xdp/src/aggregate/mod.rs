@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod conversation;
+mod interval;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -14,135 +15,14 @@ use ot_xdp_common::wire::{FirstSeen, FlowKey, FlowValue, OverflowValue, PortValu
 pub use account::Accounting;
 use account::Ledger;
 pub use conversation::{Conversation, End};
+pub use interval::{Activity, Function, Interval, Novelty, PortActivity, Volume};
 
+/// Stamps of an interval are those of its source.
+pub use crate::source::Clock;
 use crate::source::{PortId, Snapshot};
 
 /// Reads that a key may be missing from before it is forgotten.
 const MISSING_READS: u32 = 2;
-
-/// What happened between two snapshots.
-#[derive(Clone, Debug, Default)]
-pub struct Interval {
-    /// When the last snapshot was read; at the first one, the first operation. Nanoseconds of the source's clock.
-    pub start_ns: u64,
-    /// When this snapshot was read.
-    pub end_ns: u64,
-    /// Conversations with operations in the interval, in the order of [`Conversation`].
-    pub conversations: Vec<Activity>,
-    /// Functions seen for the first time on a conversation, in the order of time.
-    pub novelties: Vec<Novelty>,
-    /// Every port, active or not.
-    pub ports: Vec<PortActivity>,
-    /// What went to the overflow bucket in the interval, by protocol and class number.
-    pub overflow: Vec<(u8, u8, OverflowValue)>,
-    /// Keys in the flow map.
-    pub keys: usize,
-    /// Counters that went backwards: the kernel program was loaded anew, or its keys were deleted.
-    pub restarts: u64,
-}
-
-/// Frames and octets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Volume {
-    /// Frames.
-    pub frames: u64,
-    /// Octets.
-    pub bytes: u64,
-}
-
-/// A conversation in one interval.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// Who talks to whom.
-    pub conversation: Conversation,
-    /// Name of its interface.
-    pub interface: Arc<str>,
-    /// The protocol that names it, see [`conversation::outermost`].
-    pub protocol: u8,
-    /// First operation ever.
-    pub first_ns: u64,
-    /// Earliest moment at which the interval's first operation can have been.
-    pub start_ns: u64,
-    /// Last operation.
-    pub end_ns: u64,
-    /// Hardware address and port of the client in its last frame.
-    pub client: End,
-    /// Hardware address and port of the server in the last frame.
-    pub server: End,
-    /// Inner VLAN id of the last frame, 0 for none.
-    pub vlan_inner: u16,
-    /// Sent by the client.
-    pub sent: Volume,
-    /// Sent by the server.
-    pub received: Volume,
-    /// Flags of the functions below since each was first seen, or-ed.
-    pub flags: u32,
-    /// Functions with operations in the interval, by protocol, function, direction, unit.
-    pub functions: Vec<Function>,
-}
-
-/// One function of a conversation in one interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Function {
-    /// Protocol number.
-    pub proto: u8,
-    /// Function in the encoding of its protocol.
-    pub function: u32,
-    /// Unit id, link address, common address, APPID.
-    pub unit: u32,
-    /// Class.
-    pub class: Class,
-    /// Does it change the state of the device or the process?
-    pub state_changing: bool,
-    /// Direction.
-    pub dir: Dir,
-    /// Operations.
-    pub operations: u64,
-    /// Lowest and highest address touched since it was first seen, both 0 when its protocol has none.
-    pub addresses: (u32, u32),
-}
-
-/// A function seen for the first time on a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Novelty {
-    /// Who talks to whom.
-    pub conversation: Conversation,
-    /// Name of its interface.
-    pub interface: Arc<str>,
-    /// The protocol that names the conversation so far.
-    pub protocol: u8,
-    /// When.
-    pub at_ns: u64,
-    /// Hardware address and port of the client.
-    pub client: End,
-    /// Hardware address and port of the server.
-    pub server: End,
-    /// Did the client send it?
-    pub from_client: bool,
-    /// The function; one operation.
-    pub function: Function,
-    /// First address touched.
-    pub address: u32,
-    /// Addresses touched, 0 when not known.
-    pub span: u32,
-    /// Flags of the frame.
-    pub flags: u32,
-    /// Not reported by the kernel at once (ring full, rate limit) but found in the counters.
-    pub late: bool,
-}
-
-/// A port in one interval.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortActivity {
-    /// The port.
-    pub id: PortId,
-    /// Counters since the start.
-    pub total: PortValue,
-    /// Counters of the interval.
-    pub delta: PortValue,
-    /// The accounting equation.
-    pub accounting: Accounting,
-}
 
 /// What is remembered of a key.
 #[derive(Clone, Copy, Debug)]
@@ -213,14 +93,17 @@ impl Aggregator {
         Aggregator::default()
     }
 
-    /// Tells the name of an interface before its first snapshot, for first-seen records that come earlier.
+    /// Tells the name of an interface, for first-seen records that come before its first snapshot.
     pub fn name_port(&mut self, id: &PortId) {
-        self.names.entry(id.ifindex).or_insert_with(|| id.name.as_str().into());
+        if self.names.get(&id.ifindex).is_none_or(|name| **name != *id.name) {
+            self.names.insert(id.ifindex, id.name.as_str().into());
+        }
     }
 
     /// Takes a first-seen record as soon as it is there; none when the function is known on its conversation.
     ///
-    /// A response is news only when nobody was seen to ask for it.
+    /// A response is news only when nobody was seen to ask in its protocol (a tap that sees one direction), or when it is
+    /// itself what changes the state.
     pub fn first_seen(&mut self, record: &FirstSeen) -> Option<Novelty> {
         let (src, dst) = (End(record.src_end), End(record.dst_end));
         let seen = self.learn(&record.key, src, dst, record.at_ns);
@@ -389,10 +272,11 @@ impl Aggregator {
         let interface = self.interface(record.key.ifindex);
         let known = self.known.get_mut(seen.conversation as usize)?;
         let (proto, function, dir) = (record.key.proto(), record.key.function, record.key.dir());
-        let asks = dir != Dir::Response;
-        if !known.functions.insert((proto, function, asks))
-            || (!asks && known.functions.contains(&(proto, function, true)))
-        {
+        // An answer can be what changes the state: the controller fetches a program, the answer brings it.
+        let asks = dir != Dir::Response || record.key.kind().state_changing();
+        let answered =
+            !asks && known.functions.range((proto, 0, false)..=(proto, u32::MAX, true)).any(|(.., asks)| *asks);
+        if !known.functions.insert((proto, function, asks)) || answered {
             return None;
         }
         if known.protocols.iter().all(|(p, _)| *p != proto) {

@@ -132,6 +132,16 @@ fn an_answer_without_its_question_is_news_and_so_is_the_question_then() {
 }
 
 #[test]
+fn an_answer_that_changes_the_state_is_news() {
+    let mut agg = Aggregator::new();
+    assert!(agg.first_seen(&record(&read(Dir::Request), 10)).is_some());
+    let other = key(Proto::Modbus, 77, Kind::new(Class::Read, false), Dir::Response);
+    assert_eq!(agg.first_seen(&record(&other, 11)), None, "somebody asked in this protocol");
+    let brings = key(Proto::Modbus, 78, Kind::new(Class::ProgramDownload, true), Dir::Response);
+    assert!(agg.first_seen(&record(&brings, 12)).is_some());
+}
+
+#[test]
 fn what_the_ring_lost_is_found_in_the_counters() {
     let (a, b) = (read(Dir::Request), key(Proto::Modbus, 16, Kind::new(Class::Write, true), Dir::Request));
     let mut s = snapshot(1_000, vec![(b, value(&b, 1, 20, 20)), (a, value(&a, 1, 10, 10))]);

@@ -17,8 +17,7 @@ use super::attack::{self, Technique};
 use super::names::Name;
 use super::schema::class_key;
 use super::{Event, FlowSummary, Health, SCHEMA_VERSION, Severity, Stamp, community_id};
-use crate::aggregate::{Conversation, End, Function, Novelty};
-use crate::source::Clock;
+use crate::aggregate::{Clock, Conversation, End, Function, Novelty};
 
 /// Longest list of functions or units in one event; a scan must not make an event that no receiver takes.
 const LIST_MAX: usize = 64;
@@ -231,7 +230,7 @@ impl Doc<'_> {
                 self.put("otxdp.op.address.count", e.span);
             }
         }
-        if f.dir != Dir::Response {
+        if f.dir != Dir::Response || f.state_changing {
             self.attack(attack::hints(f.class, f.state_changing));
         }
     }
@@ -322,7 +321,10 @@ impl Doc<'_> {
 /// What one class did in a conversation and interval.
 #[derive(Default)]
 struct ClassSummary {
+    /// Functions that ask or publish, and errors.
     names: BTreeSet<Name>,
+    /// Answers: named only where nobody asks, because they repeat the question, in many protocols by a code of their own.
+    answers: BTreeSet<Name>,
     requests: u64,
     responses: u64,
     exceptions: u64,
@@ -347,13 +349,16 @@ impl ClassSummary {
             let (min, max) = self.addresses.unwrap_or(f.addresses);
             self.addresses = Some((min.min(f.addresses.0), max.max(f.addresses.1)));
         }
-        self.names.insert(name.clone());
+        let plain_answer = f.dir == Dir::Response && !f.state_changing && !name.is_exception();
+        let names = if plain_answer { &mut self.answers } else { &mut self.names };
+        names.insert(name.clone());
     }
 
     fn render(&self) -> Value {
         let mut o = Map::new();
-        put(&mut o, "functions", paths(&self.names));
-        put(&mut o, "function_names", Value::from_iter(self.names.iter().take(LIST_MAX).map(|n| n.name)));
+        let names = if self.names.is_empty() { &self.answers } else { &self.names };
+        put(&mut o, "functions", paths(names));
+        put(&mut o, "function_names", Value::from_iter(names.iter().take(LIST_MAX).map(|n| n.name)));
         put(&mut o, "requests", self.requests.into());
         put(&mut o, "responses", self.responses.into());
         put(&mut o, "exceptions", self.exceptions.into());

@@ -189,7 +189,12 @@ pub const FLOW: &[Field] = &[
     f("otxdp.functions", Texts, Always, "Every function in the interval as a path, at most 64."),
     f("otxdp.functions_total", Count, Always, "Number of functions, those beyond the 64 included."),
     f("otxdp.units", Counts, Always, "Unit ids, link or common addresses, APPIDs in the interval, at most 64."),
-    f("otxdp.ops.{class}.functions", Texts, Here, "Functions of this class as paths, at most 64."),
+    f(
+        "otxdp.ops.{class}.functions",
+        Texts,
+        Here,
+        "Functions of this class as paths, at most 64. Answers are named when they are errors, change the state, or nobody asked.",
+    ),
     f("otxdp.ops.{class}.function_names", Texts, Here, "Their names, in the same order."),
     f("otxdp.ops.{class}.requests", Count, Here, "Operations that ask or command."),
     f("otxdp.ops.{class}.responses", Count, Here, "Answers, exceptions included."),

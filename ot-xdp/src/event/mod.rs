@@ -60,7 +60,7 @@ pub enum Severity {
 impl Severity {
     /// Of a function that is seen for the first time.
     pub fn of_first_seen(class: Class, state_changing: bool, dir: Dir) -> Severity {
-        if dir == Dir::Response {
+        if dir == Dir::Response && !state_changing {
             return Severity::Low;
         }
         match class {

@@ -184,7 +184,7 @@ fn leaves_of(value: &Value) -> Vec<(String, Value)> {
     out
 }
 
-fn find<'a>(events: &'a [Value], wanted: impl Fn(&Value) -> bool) -> &'a Value {
+fn find(events: &[Value], wanted: impl Fn(&Value) -> bool) -> &Value {
     events.iter().find(|e| wanted(e)).expect("a sample of this shape")
 }
 
