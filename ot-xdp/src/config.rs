@@ -14,9 +14,11 @@ use serde::Deserialize;
 
 pub use error::ConfigError;
 pub use read::FLOWS_RANGE;
+pub(crate) use read::{number_text, numbers, time};
 
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, ReplayArgs, RunArgs};
+use crate::source::kernel::AttachMode;
 
 /// What the sensor does. [`Config::default`] is a complete one, except that it names no interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,6 +191,19 @@ impl Config {
                 .map_err(|reason| ConfigError::Option { option: "--interval", reason })?;
         }
         Ok(self)
+    }
+
+    /// Name in every event.
+    pub fn sensor_name(&self) -> String {
+        self.sensor.name.clone()
+    }
+
+    /// How interfaces are attached, in the words of the kernel side.
+    pub fn attach_mode(&self) -> AttachMode {
+        match self.capture.attach_mode {
+            ModeArg::Native => AttachMode::Native,
+            ModeArg::Skb => AttachMode::Generic,
+        }
     }
 
     /// The registrations: the protocols' defaults, without what the site takes away, with what it adds.
