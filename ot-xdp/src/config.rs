@@ -1,85 +1,265 @@
-//! Configuration: file and command line to what the stages need.
+//! Configuration: one TOML file and the options laid over it; everything that can be wrong is found here.
 
+mod error;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 use std::time::Duration;
+
+use ot_xdp_common::limits::FLOWS;
+use ot_xdp_common::proto::Proto;
+use serde::Deserialize;
+
+pub use error::ConfigError;
+pub use read::FLOWS_RANGE;
+pub(crate) use read::{number_text, numbers, time};
 
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, ReplayArgs, RunArgs};
 use crate::source::kernel::AttachMode;
 
-/// Error.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub String);
-
-/// Capture.
-#[derive(Clone, Debug)]
-pub struct CaptureConfig {
-    /// Interfaces.
-    pub interfaces: Vec<String>,
-    /// Fallback.
-    pub allow_fallback: bool,
-    mode: AttachMode,
+/// What the sensor does. [`Config::default`] is a complete one, except that it names no interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `[sensor]`
+    pub sensor: Sensor,
+    /// `[capture]`
+    pub capture: Capture,
+    /// `[counters]`
+    pub counters: Counters,
+    /// `[events]`
+    pub events: Events,
+    /// `[[binding]]`, in the order of the file.
+    pub binding: Vec<SiteBinding>,
 }
-/// Counters.
-#[derive(Clone, Debug)]
+
+/// Who reports.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sensor {
+    /// Name in every event; the host's name by default.
+    #[serde(deserialize_with = "read::sensor_name")]
+    pub name: String,
+}
+
+/// Where frames come from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Interfaces to attach to.
+    #[serde(deserialize_with = "read::interfaces")]
+    pub interfaces: Vec<String>,
+    /// In the driver, or behind it.
+    #[serde(deserialize_with = "read::attach_mode")]
+    pub attach_mode: ModeArg,
+    /// Attach behind the driver where the driver cannot run XDP.
+    pub allow_fallback: bool,
+}
+
+/// Sizes of the kernel's maps.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Counters {
-    /// Keys.
+    /// Conversation-and-function keys that can be counted, within [`FLOWS_RANGE`].
+    #[serde(deserialize_with = "read::flows")]
     pub flows: u32,
 }
-/// Events.
-#[derive(Clone, Debug)]
+
+/// What is reported, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// Interval.
+    /// Time between flow summaries.
+    #[serde(deserialize_with = "read::interval")]
     pub interval: Duration,
-    /// First seen.
+    /// Time between health events.
+    #[serde(deserialize_with = "read::interval")]
+    pub health_interval: Duration,
+    /// Report the first use of a function on a conversation.
     pub first_seen: bool,
 }
-/// All.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Capture.
-    pub capture: CaptureConfig,
-    /// Counters.
-    pub counters: Counters,
-    /// Events.
-    pub events: Events,
+
+/// A site's own registration of a protocol, or the removal of a default one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteBinding {
+    /// Protocol that frames can begin with.
+    #[serde(deserialize_with = "read::root_protocol")]
+    pub protocol: Proto,
+    /// TCP ports.
+    #[serde(default, deserialize_with = "read::ports")]
+    pub tcp: Vec<u16>,
+    /// UDP ports.
+    #[serde(default, deserialize_with = "read::ports")]
+    pub udp: Vec<u16>,
+    /// EtherTypes.
+    #[serde(default, deserialize_with = "read::ethertypes")]
+    pub ethertypes: Vec<u16>,
+    /// Take these registrations away instead of adding them.
+    #[serde(default)]
+    pub remove: bool,
 }
+
+impl Default for Sensor {
+    fn default() -> Self {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = name.trim();
+        Sensor { name: if name.is_empty() { "ot-xdp".to_owned() } else { name.to_owned() } }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Capture { interfaces: Vec::new(), attach_mode: ModeArg::Native, allow_fallback: false }
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters { flows: FLOWS }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Events { interval: minute, health_interval: minute, first_seen: true }
+    }
+}
+
 impl Config {
-    fn base() -> Config {
-        Config {
-            capture: CaptureConfig { interfaces: vec![], allow_fallback: false, mode: AttachMode::Native },
-            counters: Counters { flows: 65536 },
-            events: Events { interval: Duration::from_secs(60), first_seen: true },
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn load(file: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::Read { file: file.to_owned(), error: error.to_string() })?;
+        read::parse(file, &text)
+    }
+
+    /// The configuration of `run`: the file if there is one, and the options laid over it.
+    ///
+    /// # Errors
+    /// What is wrong in the file or in an option.
+    pub fn for_run(args: &RunArgs) -> Result<Config, ConfigError> {
+        args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?.with_run(args)
+    }
+
+    /// The configuration of `replay`: the file if there is one, and the options laid over it.
+    ///
+    /// # Errors
+    /// What is wrong in the file or in an option.
+    pub fn for_replay(args: &ReplayArgs) -> Result<Config, ConfigError> {
+        args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?.with_replay(args)
+    }
+
+    /// Lays the options of `run` over the file: what is given on the command line counts. Interfaces replace those of
+    /// the file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`] for a value that the file would refuse as well.
+    pub fn with_run(mut self, args: &RunArgs) -> Result<Config, ConfigError> {
+        let option = |option: &'static str| move |reason: String| ConfigError::Option { option, reason };
+        if !args.interfaces.is_empty() {
+            read::check_interfaces(&args.interfaces).map_err(option("--interface"))?;
+            self.capture.interfaces.clone_from(&args.interfaces);
         }
-    }
-    /// For run.
-    pub fn for_run(a: &RunArgs) -> Result<Config, ConfigError> {
-        let mut c = Self::base();
-        c.capture.interfaces = a.interfaces.clone();
-        c.capture.allow_fallback = a.allow_fallback;
-        if a.attach_mode == Some(ModeArg::Skb) {
-            c.capture.mode = AttachMode::Generic;
+        if let Some(mode) = args.attach_mode {
+            self.capture.attach_mode = mode;
         }
-        c.events.interval = a.interval.unwrap_or(c.events.interval);
-        c.counters.flows = a.flows.unwrap_or(c.counters.flows);
-        Ok(c)
+        self.capture.allow_fallback |= args.allow_fallback;
+        if let Some(flows) = args.flows {
+            self.counters.flows = read::check_flows(flows.into()).map_err(option("--flows"))?;
+        }
+        self.with_interval(args.interval)
     }
-    /// For replay.
-    pub fn for_replay(a: &ReplayArgs) -> Result<Config, ConfigError> {
-        let mut c = Self::base();
-        c.events.interval = a.interval.unwrap_or(c.events.interval);
-        Ok(c)
+
+    /// Lays the options of `replay` over the file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`] for a value that the file would refuse as well.
+    pub fn with_replay(self, args: &ReplayArgs) -> Result<Config, ConfigError> {
+        self.with_interval(args.interval)
     }
-    /// Bindings.
-    pub fn bindings(&self) -> Result<BindingTable, ConfigError> {
-        Ok(BindingTable::default())
+
+    fn with_interval(mut self, interval: Option<Duration>) -> Result<Config, ConfigError> {
+        if let Some(interval) = interval {
+            self.events.interval = read::check_interval(interval)
+                .map_err(|reason| ConfigError::Option { option: "--interval", reason })?;
+        }
+        Ok(self)
     }
-    /// Name.
+
+    /// Name in every event.
     pub fn sensor_name(&self) -> String {
-        crate::pipeline::hostname()
+        self.sensor.name.clone()
     }
-    /// Mode.
+
+    /// How interfaces are attached, in the words of the kernel side.
     pub fn attach_mode(&self) -> AttachMode {
-        self.capture.mode
+        match self.capture.attach_mode {
+            ModeArg::Native => AttachMode::Native,
+            ModeArg::Skb => AttachMode::Generic,
+        }
+    }
+
+    /// The registrations: the protocols' defaults, without what the site takes away, with what it adds.
+    ///
+    /// # Errors
+    /// [`ConfigError::Binding`] when entries contradict each other. A configuration that came from [`Config::load`]
+    /// has been checked.
+    pub fn bindings(&self) -> Result<BindingTable, ConfigError> {
+        read::table(&self.binding).map_err(|(entry, reason)| ConfigError::Binding { entry: entry + 1, reason })
+    }
+
+    /// A complete file with every key, its default and what it means. Parses back to [`Config::default`].
+    pub fn defaults_toml() -> String {
+        let Config { capture, counters, events, .. } = Config::default();
+        let mode = read::mode_word(capture.attach_mode);
+        let (interval, health) = (read::time(events.interval), read::time(events.health_interval));
+        let (least, most) = (FLOWS_RANGE.start(), FLOWS_RANGE.end());
+        format!(
+            "\
+# ot-xdp: every key with its default. Nothing has to be set; `ot-xdp check --config FILE` says what a file means.
+
+[sensor]
+# Name in every event. Default: the name of the host.
+# name = \"cell-7\"
+
+[capture]
+# Interfaces to listen on. Behind a bridge: its ports, not the bridge.
+interfaces = []
+# \"native\": in the driver. \"skb\": behind it, which every driver can; slower, and frames may be merged.
+attach_mode = \"{mode}\"
+# Where a driver cannot run XDP, attach behind it and say so in every health event, instead of refusing to start.
+allow_fallback = {fallback}
+
+[counters]
+# Conversation-and-function keys that can be counted one by one, {least} to {most}. Further ones are counted together.
+flows = {flows}
+
+[events]
+# Time between flow summaries, and between health events: a whole number and ms, s, m, h or d.
+interval = \"{interval}\"
+health_interval = \"{health}\"
+# Report the first use of each function on each conversation at once.
+first_seen = {first_seen}
+
+# A protocol on ports or EtherTypes of this site, beside the registered ones (`ot-xdp schema protocols`). What comes in
+# there still has to be that protocol by its content. Repeat the block as often as needed.
+# [[binding]]
+# protocol = \"modbus\"
+# tcp = [1502]
+# udp = []
+# ethertypes = []
+# remove = false          # true: these registrations are taken away
+",
+            fallback = capture.allow_fallback,
+            flows = counters.flows,
+            first_seen = events.first_seen,
+        )
     }
 }

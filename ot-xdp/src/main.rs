@@ -14,14 +14,19 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(a) => command::run::run(a),
         Command::Replay(a) => command::replay::run(a),
-        _ => Ok(ExitCode::from(2)),
+        Command::Check(a) => command::check::run(a),
+        Command::Doctor(a) => command::doctor::run(a),
+        Command::Schema(a) => command::schema::run(a),
+        Command::Config => command::check::defaults(),
+        Command::Completions { shell } => command::help::completions(*shell),
+        Command::Man => command::help::man(),
     };
     match result {
         Ok(code) => code,
         Err(e) if command::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("ot-xdp: {e:#}");
-            ExitCode::FAILURE
+            command::exit_code(&e)
         }
     }
 }

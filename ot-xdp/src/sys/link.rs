@@ -1,7 +1,7 @@
 //! Interfaces as the kernel tells them by netlink: index, state, MTU, attached XDP program, and their changes.
 
 use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkXdp, XdpAttached};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkXdp, XdpAttached};
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::mpsc;
 
@@ -35,6 +35,8 @@ pub struct Link {
     pub xdp: Option<XdpState>,
     /// Index of the bridge or bond that it belongs to.
     pub master: Option<u32>,
+    /// Kind of a virtual interface: `veth`, `bridge`, `bond`, `vlan`, ...; none for hardware.
+    pub kind: Option<String>,
 }
 
 /// Error of a netlink request.
@@ -69,12 +71,19 @@ async fn list(handle: &Handle) -> Result<Vec<Link>, LinkError> {
             mtu: 0,
             xdp: None,
             master: None,
+            kind: None,
         };
         for a in m.attributes {
             match a {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Controller(index) => link.master = Some(index),
+                LinkAttribute::LinkInfo(info) => {
+                    link.kind = info.iter().find_map(|i| match i {
+                        LinkInfo::Kind(kind) => Some(kind.to_string()),
+                        _ => None,
+                    });
+                }
                 LinkAttribute::Xdp(x) => link.xdp = xdp(&x),
                 _ => {}
             }

@@ -2,4 +2,7 @@
 
 pub mod batch;
 pub mod clock;
+pub mod ethtool;
+pub mod genl;
 pub mod link;
+pub mod netdev;

@@ -1,0 +1,119 @@
+//! `ot-xdp check` and `ot-xdp config`: what a configuration means, and the one with every default.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ot_xdp_common::classify::{Bindings, Table};
+use ot_xdp_common::proto::Proto;
+
+use super::doctor::{map_memory, mebibytes, possible_cpus};
+use crate::bindings::BindingTable;
+use crate::cli::{CheckArgs, ModeArg};
+use crate::config::{Config, number_text, numbers, time};
+
+/// Checks a file and says in a few sentences what it means.
+///
+/// # Errors
+/// What is wrong in the file ([`crate::config::ConfigError`], exit code 2), or nobody takes the output.
+pub fn run(args: &CheckArgs) -> Result<ExitCode> {
+    let config = Config::load(&args.config)?;
+    let text = meaning(&args.config, &config, possible_cpus());
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the complete configuration with its defaults.
+///
+/// # Errors
+/// When nobody takes the output.
+pub fn defaults() -> Result<ExitCode> {
+    std::io::stdout().lock().write_all(Config::defaults_toml().as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
+    let Config { sensor, capture, counters, events, binding } = config;
+    let mut lines = vec![format!("{} is valid.", file.display())];
+    lines.push(if capture.interfaces.is_empty() {
+        format!("The sensor `{}` listens on the interfaces that `ot-xdp run --interface` names.", sensor.name)
+    } else {
+        format!("The sensor `{}` listens on {}.", sensor.name, capture.interfaces.join(", "))
+    });
+    lines.push(
+        match (capture.attach_mode, capture.allow_fallback) {
+            (ModeArg::Native, false) => "It attaches in the driver; an interface whose driver cannot run XDP is refused.",
+            (ModeArg::Native, true) => {
+                "It attaches in the driver, and behind it where the driver cannot run XDP; health events then say so."
+            }
+            (ModeArg::Skb, _) => "It attaches behind the driver (generic mode): slower, and frames may be merged.",
+        }
+        .to_owned(),
+    );
+    lines.push(format!(
+        "It counts up to {} conversation-and-function keys apart, for which the maps take {} of kernel memory on this \
+         host ({cpus} possible CPUs).",
+        counters.flows,
+        mebibytes(map_memory(counters.flows, cpus)),
+    ));
+    lines.push(format!(
+        "It reports flow summaries every {}, its health every {}, and {} functions when they are first used.",
+        time(events.interval),
+        time(events.health_interval),
+        if events.first_seen { "at once" } else { "does not report" },
+    ));
+    let defaults = BindingTable::default();
+    for b in binding {
+        let name = b.protocol.name();
+        for (table, number) in numbers(b) {
+            let was = Proto::from_code((&defaults).proto(table, number));
+            lines.push(binding_sentence(table, number, name, was, b.remove));
+        }
+    }
+    if binding.is_empty() {
+        lines.push("Protocols are on their registered ports and EtherTypes (`ot-xdp schema protocols`).".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn binding_sentence(table: Table, number: u16, name: &str, was: Option<Proto>, remove: bool) -> String {
+    let what = number_text(table, number);
+    match was {
+        _ if remove => format!("{what} no longer leads to {name}."),
+        Some(was) if was.name() == name => format!("{what} leads to {name}, as it does by default."),
+        Some(was) => format!("{what} leads to {name} instead of {}.", was.name()),
+        None => format!("{what} leads to {name}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SiteBinding;
+
+    #[test]
+    fn a_configuration_is_put_into_words() {
+        let mut config = Config::default();
+        config.sensor.name = "cell-7".to_owned();
+        let text = meaning(Path::new("a.toml"), &config, 2);
+        for words in ["a.toml is valid.", "`cell-7`", "--interface", "is refused", "65536", "every 60s", "registered ports"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        config.capture.interfaces = vec!["p1".to_owned(), "p2".to_owned()];
+        config.events.first_seen = false;
+        let entry = |protocol, tcp, remove| SiteBinding { protocol, tcp, udp: vec![], ethertypes: vec![], remove };
+        config.binding =
+            vec![entry(Proto::Modbus, vec![102, 1502, 502], false), entry(Proto::Cotp, vec![102], true)];
+        let text = meaning(Path::new("a.toml"), &config, 2);
+        for words in [
+            "listens on p1, p2.",
+            "TCP port 102 leads to modbus instead of cotp.",
+            "TCP port 1502 leads to modbus.",
+            "TCP port 502 leads to modbus, as it does by default.",
+            "TCP port 102 no longer leads to cotp.",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+}

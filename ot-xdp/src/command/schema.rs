@@ -1,0 +1,183 @@
+//! `ot-xdp schema`: the JSON Schema of the events, and the tables behind them as JSON.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ot_xdp_common::flags;
+use ot_xdp_common::proto::Proto;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::{SchemaArg, SchemaArgs};
+use crate::event;
+
+/// Version of the tables' JSON; raised when a member changes its meaning or goes.
+const TABLES_VERSION: u32 = 1;
+
+/// A table with its version.
+#[derive(Serialize)]
+struct Tables<T> {
+    /// See [`TABLES_VERSION`].
+    version: u32,
+    /// The program that printed it.
+    program: &'static str,
+    #[serde(flatten)]
+    table: T,
+}
+
+#[derive(Serialize)]
+struct Protocols {
+    protocols: Vec<ProtocolRow>,
+}
+
+#[derive(Serialize)]
+struct ProtocolRow {
+    number: u8,
+    name: &'static str,
+    title: &'static str,
+    /// Can a frame begin with it? Others are carried inside one of those.
+    root: bool,
+    tcp: &'static [u16],
+    udp: &'static [u16],
+    ethertypes: &'static [u16],
+}
+
+#[derive(Serialize)]
+struct Operations {
+    operations: Vec<OperationRow>,
+}
+
+#[derive(Serialize)]
+struct OperationRow {
+    protocol: &'static str,
+    /// Path as in events: behind the protocol's name.
+    function: String,
+    /// The function in the encoding of the maps.
+    code: u32,
+    name: &'static str,
+    class: &'static str,
+    state_changing: bool,
+}
+
+#[derive(Serialize)]
+struct Flags {
+    flags: Vec<FlagRow>,
+}
+
+#[derive(Serialize)]
+struct FlagRow {
+    bit: u32,
+    name: &'static str,
+    meaning: &'static str,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When nobody takes the output.
+pub fn run(args: &SchemaArgs) -> Result<ExitCode> {
+    let value = match args.what {
+        SchemaArg::Events => event::schema::events(),
+        SchemaArg::Protocols => table(Protocols { protocols: protocols() })?,
+        SchemaArg::Operations => table(Operations { operations: operations() })?,
+        SchemaArg::Flags => table(Flags { flags: all_flags() })?,
+    };
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &value)?;
+    out.write_all(b"\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table<T: Serialize>(table: T) -> Result<Value> {
+    let program = concat!("ot-xdp ", env!("CARGO_PKG_VERSION"));
+    Ok(serde_json::to_value(Tables { version: TABLES_VERSION, program, table })?)
+}
+
+fn protocols() -> Vec<ProtocolRow> {
+    let row = |p: &Proto| {
+        let b = p.binding();
+        ProtocolRow {
+            number: *p as u8,
+            name: p.name(),
+            title: p.title(),
+            root: p.is_root(),
+            tcp: b.tcp,
+            udp: b.udp,
+            ethertypes: b.ethertypes,
+        }
+    };
+    Proto::ALL.iter().map(row).collect()
+}
+
+fn operations() -> Vec<OperationRow> {
+    let mut rows = Vec::new();
+    for proto in Proto::ALL {
+        proto.rows(&mut |row| {
+            let mut function = String::new();
+            // Writing to a `String` does not fail.
+            let _ = proto.path(row.function, &mut function);
+            rows.push(OperationRow {
+                protocol: proto.name(),
+                function,
+                code: row.function,
+                name: row.name,
+                class: row.class.word(),
+                state_changing: row.state_changing,
+            });
+        });
+    }
+    rows
+}
+
+fn all_flags() -> Vec<FlagRow> {
+    let row = |(mask, name, meaning): &(u32, &'static str, &'static str)| FlagRow {
+        bit: mask.trailing_zeros(),
+        name,
+        meaning: meaning.trim(),
+    };
+    flags::ALL.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn operations_have_every_row_of_every_protocol_once() {
+        let rows = operations();
+        let mut seen = BTreeSet::new();
+        for r in &rows {
+            assert!(!r.function.is_empty() && !r.name.is_empty(), "{} {:#x}", r.protocol, r.code);
+            let key = (r.protocol, format!("{} {}", r.function, r.name));
+            assert!(seen.insert(key.clone()), "{key:?} is there twice");
+        }
+        for proto in Proto::ALL {
+            let mut count = 0;
+            proto.rows(&mut |_| count += 1);
+            assert_eq!(rows.iter().filter(|r| r.protocol == proto.name()).count(), count, "{}", proto.name());
+            assert!(count > 0, "{} has no rows", proto.name());
+        }
+    }
+
+    #[test]
+    fn protocols_and_flags_are_complete() {
+        let rows = protocols();
+        assert_eq!(rows.len(), Proto::ALL.len());
+        assert!(rows.iter().all(|r| r.root == (!r.tcp.is_empty() || !r.udp.is_empty() || !r.ethertypes.is_empty()) || r.root));
+        let flags = all_flags();
+        assert_eq!(flags.len(), flags::ALL.len());
+        let bits: BTreeSet<u32> = flags.iter().map(|f| f.bit).collect();
+        assert_eq!(bits.len(), flags.len());
+        assert!(flags.iter().all(|f| f.meaning.ends_with('.')));
+    }
+
+    #[test]
+    fn tables_carry_their_version() {
+        let value = table(Flags { flags: all_flags() }).unwrap();
+        assert_eq!(value["version"], 1);
+        assert_eq!(value["flags"][0]["name"], "split");
+    }
+}

@@ -1,0 +1,175 @@
+//! What a file means, and what is said about a wrong one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Parser;
+use ot_xdp_common::classify::{Bindings, Table};
+use ot_xdp_common::proto::Proto;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    read::parse(Path::new("site.toml"), text)
+}
+
+/// Line, column and message of what is wrong.
+fn wrong(text: &str) -> (usize, usize, String) {
+    match parse(text) {
+        Err(ConfigError::File { line, column, reason, .. }) => (line, column, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn run_args(line: &[&str]) -> RunArgs {
+    match Cli::parse_from([&["ot-xdp", "run"], line].concat()).command {
+        Command::Run(a) => a,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_printed_defaults_are_the_defaults() {
+    assert_eq!(parse(&Config::defaults_toml()), Ok(Config::default()));
+    assert_eq!(parse(""), Ok(Config::default()));
+}
+
+#[test]
+fn the_commented_lines_are_valid_too() {
+    let text: Vec<String> = Config::defaults_toml()
+        .lines()
+        .map(|l| match l.strip_prefix("# ") {
+            Some(key) if key.starts_with("[[") || key.contains(" = ") => key.to_owned(),
+            _ => l.to_owned(),
+        })
+        .collect();
+    let config = parse(&text.join("\n")).unwrap();
+    assert_eq!(config.sensor.name, "cell-7");
+    assert_eq!(config.binding.len(), 1);
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        r#"
+        sensor = { name = "press 4" }
+        capture = { interfaces = ["eth1", "eth2"], attach_mode = "skb", allow_fallback = true }
+        counters = { flows = 4_000_000 }
+        events = { interval = "500ms", health_interval = "1h", first_seen = false }
+        [[binding]]
+        protocol = "modbus"
+        tcp = [1502]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.sensor.name, "press 4");
+    assert_eq!(config.capture.interfaces, ["eth1", "eth2"]);
+    assert_eq!(config.capture.attach_mode, ModeArg::Skb);
+    assert!(config.capture.allow_fallback && !config.events.first_seen);
+    assert_eq!(config.counters.flows, 4_000_000);
+    assert_eq!(config.events.interval, Duration::from_millis(500));
+    assert_eq!(config.events.health_interval, Duration::from_secs(3600));
+    let table = config.bindings().unwrap();
+    assert_eq!((&table).proto(Table::Tcp, 1502), Proto::Modbus as u8);
+    assert_eq!((&table).proto(Table::Tcp, 502), Proto::Modbus as u8);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place() {
+    let (line, column, reason) = wrong("[events]\ninterval = \"1m\"\n  intervall = \"1m\"\n");
+    assert_eq!((line, column), (3, 3));
+    assert!(reason.contains("intervall") && reason.contains("health_interval"), "{reason}");
+    assert_eq!(wrong("[sensors]\n").0, 1);
+    assert_eq!(wrong("\n[[binding]]\nprotocol = \"modbus\"\ntcp = [1]\nport = 1\n").0, 5);
+    for section in ["sensor", "capture", "counters", "events"] {
+        assert_eq!(wrong(&format!("[{section}]\nnothing = 1\n")).0, 2, "{section}");
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_is_accepted() {
+    let cases = [
+        ("[sensor]\nname = \" \"", 2, "visible"),
+        ("[capture]\ninterfaces = [\"eth0\", \"eth0\"]", 2, "twice"),
+        ("[capture]\ninterfaces = [\"a/b\"]", 2, "ip link"),
+        ("[capture]\nattach_mode = \"generic\"", 2, "\"skb\""),
+        ("[counters]\nflows = 999", 2, "1000 to 4000000"),
+        ("[counters]\nflows = -1", 2, "1000 to 4000000"),
+        ("[events]\ninterval = \"60\"", 2, "500ms"),
+        ("[events]\ninterval = \"1ms\"", 2, "between 100ms and 7d"),
+        ("[events]\ninterval = 60", 2, "string"),
+        ("[sensor", 1, ""),
+        ("[[binding]]\nprotocol = \"profibus\"\ntcp = [1]", 2, "known are modbus"),
+        ("[[binding]]\nprotocol = \"s7comm\"\ntcp = [1]", 2, "inside another protocol"),
+        ("[[binding]]\nprotocol = \"modbus\"\ntcp = [0]", 3, "1 to 65535"),
+        ("[[binding]]\nprotocol = \"modbus\"\nudp = [70000]", 3, "1 to 65535"),
+        ("[[binding]]\nprotocol = \"goose\"\nethertypes = [0x0800]", 3, "0x0600 to 0xffff"),
+        ("[[binding]]\nprotocol = \"modbus\"", 1, "names no number"),
+        ("[[binding]]\nprotocol = \"modbus\"\nethertypes = [0x9999]", 1, "TCP or UDP"),
+        ("[[binding]]\nprotocol = \"goose\"\ntcp = [1]", 1, "directly on Ethernet"),
+        ("[[binding]]\nprotocol = \"modbus\"\ntcp = [503]\nremove = true", 1, "not registered"),
+        ("[[binding]]\ntcp = [503]", 1, "protocol"),
+    ];
+    for (text, line, word) in cases {
+        let (at, _, reason) = wrong(text);
+        assert_eq!(at, line, "{text}: {reason}");
+        assert!(reason.contains(word), "{text}: {reason}");
+    }
+}
+
+#[test]
+fn a_number_leads_to_one_protocol() {
+    let (line, _, reason) = wrong(
+        "[[binding]]\nprotocol = \"modbus\"\ntcp = [9000]\n\n[[binding]]\nprotocol = \"cotp\"\ntcp = [9000]\n",
+    );
+    assert_eq!(line, 5);
+    assert!(reason.contains("TCP port 9000") && reason.contains("`modbus` and to `cotp`"), "{reason}");
+    let (_, _, reason) = wrong(
+        "[[binding]]\nprotocol = \"modbus\"\ntcp = [502]\n[[binding]]\nprotocol = \"modbus\"\ntcp = [502]\nremove = true\n",
+    );
+    assert!(reason.contains("both added and removed"), "{reason}");
+}
+
+#[test]
+fn a_port_can_be_taken_away_and_handed_over() {
+    let gone = "[[binding]]\nprotocol = \"modbus\"\ntcp = [502]\nremove = true\n";
+    let table = parse(gone).unwrap().bindings().unwrap();
+    assert_eq!((&table).proto(Table::Tcp, 502), 0);
+    assert_eq!((&table).proto(Table::Udp, 502), Proto::Modbus as u8);
+    // The order of the entries does not matter.
+    let handed = format!("[[binding]]\nprotocol = \"cotp\"\ntcp = [502]\n{gone}");
+    let table = parse(&handed).unwrap().bindings().unwrap();
+    assert_eq!((&table).proto(Table::Tcp, 502), Proto::Cotp as u8);
+}
+
+#[test]
+fn options_are_laid_over_the_file() {
+    let config = parse("[capture]\ninterfaces = [\"eth0\"]\n[counters]\nflows = 2000\n").unwrap();
+    let same = config.clone().with_run(&run_args(&[])).unwrap();
+    assert_eq!(same, config);
+    let line = ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s", "--allow-fallback"];
+    let laid = config.clone().with_run(&run_args(&line)).unwrap();
+    assert_eq!(laid.capture.interfaces, ["p1", "p2"]);
+    assert_eq!((laid.capture.attach_mode, laid.capture.allow_fallback), (ModeArg::Skb, true));
+    assert_eq!((laid.counters.flows, laid.events.interval), (5000, Duration::from_secs(2)));
+    assert_eq!(laid.events.health_interval, Duration::from_secs(60));
+    for line in [["--flows", "10"], ["--interval", "30d"], ["-i", "x/y"]] {
+        let e = config.clone().with_run(&run_args(&line)).unwrap_err();
+        assert!(matches!(e, ConfigError::Option { .. }), "{e}");
+    }
+}
+
+#[test]
+fn times_are_written_as_they_are_read() {
+    for text in ["100ms", "1500ms", "1s", "60s", "2m", "90s", "36h", "7d"] {
+        assert_eq!(read::time(crate::cli::duration(text).unwrap()), text);
+    }
+}
+
+#[test]
+fn bindings_made_in_code_are_checked_too() {
+    let entry = |protocol| SiteBinding { protocol, tcp: vec![9], udp: vec![], ethertypes: vec![], remove: false };
+    let config = Config { binding: vec![entry(Proto::Modbus), entry(Proto::Cotp)], ..Config::default() };
+    assert!(matches!(config.bindings(), Err(ConfigError::Binding { entry: 2, .. })));
+}
