@@ -85,7 +85,7 @@ fn every_captured_frame() {
         skip!("needs root to load the kernel program");
     }
     if data::shared().is_none() {
-        harness::skipped("differential", "the shared corpus is absent; only the repository's captures are compared");
+        harness::skipped("the shared corpus is absent; only the repository's captures are compared");
     }
     let mut pair = Pair::new();
     for file in captures() {

@@ -27,7 +27,8 @@ pub fn flags(linker: &Path) -> String {
         "-Cdebuginfo=2".to_owned(),
         // Types of maps and programs: frags, global subprograms and map dumps need them.
         "-Clink-arg=--btf".to_owned(),
-        // The linker's in-order expansion of copies goes octet by octet: more verified instructions, slower.
+        // In-order expansion of copies hides them from the optimiser: half as many verified instructions again in the
+        // Modbus program (75,643 instead of 51,502).
         "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
         // 32-bit jumps and arithmetic: loops 10 to 15 % faster, less code. Kernels from 5.1 know it; v4 gains nothing.
         "-Ctarget-cpu=v3".to_owned(),

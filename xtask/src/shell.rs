@@ -76,6 +76,7 @@ pub fn is_root() -> bool {
 }
 
 fn line(c: &Command) -> String {
-    let words: Vec<_> = std::iter::once(c.get_program()).chain(c.get_args()).map(|w| w.to_string_lossy()).collect();
+    let program = Path::new(c.get_program()).file_name().unwrap_or(c.get_program());
+    let words: Vec<_> = std::iter::once(program).chain(c.get_args()).map(|w| w.to_string_lossy()).collect();
     words.join(" ")
 }

@@ -126,7 +126,7 @@ pub fn feed(ctx: XdpContext) -> u32 {
         p.bytes[28] = (id >> 8) as u8;
         p.bytes[29] = id as u8;
     }
-    let len = p.len as u64;
+    let len = p.len;
     if len < 14 || len > FEED_BYTES as u64 {
         return xdp_action::XDP_ABORTED;
     }
@@ -139,7 +139,7 @@ pub fn feed(ctx: XdpContext) -> u32 {
         if bpf_xdp_store_bytes(ctx.ctx, 0, p.bytes.as_mut_ptr().cast(), len as u32) != 0 {
             return xdp_action::XDP_ABORTED;
         }
-        let _ = TARGET.tail_call(&ctx, 0);
+        TARGET.tail_call(&ctx, 0);
     }
     xdp_action::XDP_ABORTED
 }
