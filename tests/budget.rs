@@ -35,7 +35,8 @@ fn verified_instructions_and_load_time() {
     }
     let budget = budget();
     let begin = std::time::Instant::now();
-    let kernel = Kernel::load(&Options { flows: FLOWS, replay: false, bindings: BindingTable::default() }).expect("loads");
+    let kernel =
+        Kernel::load(&Options { flows: FLOWS, replay: false, bindings: BindingTable::default() }).expect("loads");
     let took = begin.elapsed().as_secs_f64();
     let mut over = Vec::new();
     for (name, count) in kernel.verified_instructions() {

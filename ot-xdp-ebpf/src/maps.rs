@@ -5,7 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
-use ot_xdp_common::wire::{FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, Scratch};
+use ot_xdp_common::wire::{
+    FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, Scratch,
+};
 
 /// Working memory of the frame in hand: too large for the stack, and read by replay.
 #[map]

@@ -18,7 +18,6 @@ pub(crate) use read::{number_text, numbers, time};
 
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, ReplayArgs, RunArgs};
-use crate::source::kernel::AttachMode;
 
 /// What the sensor does. [`Config::default`] is a complete one, except that it names no interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,12 +70,9 @@ pub struct Counters {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// Time between flow summaries.
+    /// Time between flow summaries, and between health events.
     #[serde(deserialize_with = "read::interval")]
     pub interval: Duration,
-    /// Time between health events.
-    #[serde(deserialize_with = "read::interval")]
-    pub health_interval: Duration,
     /// Report the first use of a function on a conversation.
     pub first_seen: bool,
 }
@@ -124,8 +120,7 @@ impl Default for Counters {
 
 impl Default for Events {
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        Events { interval: minute, health_interval: minute, first_seen: true }
+        Events { interval: Duration::from_secs(60), first_seen: true }
     }
 }
 
@@ -198,14 +193,6 @@ impl Config {
         self.sensor.name.clone()
     }
 
-    /// How interfaces are attached, in the words of the kernel side.
-    pub fn attach_mode(&self) -> AttachMode {
-        match self.capture.attach_mode {
-            ModeArg::Native => AttachMode::Native,
-            ModeArg::Skb => AttachMode::Generic,
-        }
-    }
-
     /// The registrations: the protocols' defaults, without what the site takes away, with what it adds.
     ///
     /// # Errors
@@ -219,7 +206,7 @@ impl Config {
     pub fn defaults_toml() -> String {
         let Config { capture, counters, events, .. } = Config::default();
         let mode = read::mode_word(capture.attach_mode);
-        let (interval, health) = (read::time(events.interval), read::time(events.health_interval));
+        let interval = read::time(events.interval);
         let (least, most) = (FLOWS_RANGE.start(), FLOWS_RANGE.end());
         format!(
             "\
@@ -244,7 +231,6 @@ flows = {flows}
 [events]
 # Time between flow summaries, and between health events: a whole number and ms, s, m, h or d.
 interval = \"{interval}\"
-health_interval = \"{health}\"
 # Report the first use of each function on each conversation at once.
 first_seen = {first_seen}
 

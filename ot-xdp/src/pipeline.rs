@@ -147,7 +147,8 @@ impl<W: Write> Pipeline<W> {
 
 /// The host's name as the kernel tells it.
 pub fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |s| s.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |s| s.trim().to_owned())
 }
 
 /// A readable summary, for people.
@@ -169,7 +170,6 @@ pub fn summary(totals: &Totals, out: &mut dyn Write) -> std::io::Result<()> {
     }
     writeln!(out, "operations by protocol, class and direction")?;
     for ((protocol, class, dir), n) in &totals.operations {
-
         writeln!(out, "  {protocol:<12} {class:<18} {dir:<10} {n:>10}")?;
     }
     let books = if totals.accounting_ok { "the counters add up" } else { "the counters do NOT add up" };

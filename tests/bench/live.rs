@@ -48,7 +48,9 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
     let (from, to) = (pair.index("")?, pair.index("p")?);
     let frame = tcp(502, &MODBUS_READ);
     let (rounds, count) = if options.quick { (2, 200_000) } else { (7, 2_000_000) };
-    println!("\nlive Modbus reads through veth, native XDP, 1,024 conversations, passed to the stack; medians of {rounds} rounds");
+    println!(
+        "\nlive Modbus reads through veth, native XDP, 1,024 conversations, passed to the stack; medians of {rounds} rounds"
+    );
     row("program", &["Mframes/s", "/ pass", "/ count"].map(str::to_owned));
     let mut rates = vec![Vec::new(); PROGRAMS];
     for _ in 0..rounds {

@@ -56,7 +56,8 @@ fn run() -> Result<()> {
     let reads = map_read::run(&options)?;
     if let Some(file) = &options.json {
         let all = json!({ "programs": programs, "live": live, "map_read": reads });
-        std::fs::write(file, serde_json::to_string_pretty(&all)?).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, serde_json::to_string_pretty(&all)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("written: {}", file.display());
     }
     Ok(())

@@ -19,7 +19,9 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
     let mut rig = Rig::load(&options.object)?;
     let workloads = workload::all()?;
     let (rounds, repeat) = if options.quick { (3, 20_000) } else { (15, 200_000) };
-    println!("nanoseconds a frame, medians of {rounds} interleaved rounds of {repeat} frames, without the feeder's own cost");
+    println!(
+        "nanoseconds a frame, medians of {rounds} interleaved rounds of {repeat} frames, without the feeder's own cost"
+    );
     println!("(feed: frames copied in one after the other; repeat: the same frame in place, hot)");
     row("workload", &["convers.", "method", "parse", "count", "ours", "/ parse", "/ count"].map(str::to_owned));
     let mut rows = Vec::new();

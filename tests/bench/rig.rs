@@ -65,7 +65,8 @@ impl Rig {
 
     /// Puts frames into the feeder.
     pub fn set_feed(&mut self, frames: &[Vec<u8>], conversations: u32) -> Result<()> {
-        let mut packets: Array<_, Raw<FeedPacket>> = self.bench.map_mut("PACKETS").context("no map PACKETS")?.try_into()?;
+        let mut packets: Array<_, Raw<FeedPacket>> =
+            self.bench.map_mut("PACKETS").context("no map PACKETS")?.try_into()?;
         for (i, frame) in frames.iter().take(FEED_PACKETS as usize).enumerate() {
             let mut p = FeedPacket { len: frame.len() as u64, bytes: [0; FEED_BYTES] };
             p.bytes[..frame.len()].copy_from_slice(frame);
@@ -76,7 +77,8 @@ impl Rig {
 
     /// Sets the state of feeder and generator on every CPU.
     pub fn control(&mut self, state: FeedControl) -> Result<()> {
-        let mut control: PerCpuArray<_, Raw<FeedControl>> = self.bench.map_mut("CONTROL").context("no map CONTROL")?.try_into()?;
+        let mut control: PerCpuArray<_, Raw<FeedControl>> =
+            self.bench.map_mut("CONTROL").context("no map CONTROL")?.try_into()?;
         let cpus = aya::util::nr_cpus().map_err(|(_, e)| e)?;
         control.set(0, PerCpuValues::try_from(vec![Raw(state); cpus])?, 0)?;
         Ok(())

@@ -107,7 +107,9 @@ fn first_frame(captures: &[std::path::PathBuf], proto: Proto) -> Result<Option<V
 
 fn arp() -> Vec<u8> {
     let mut f = vec![0xFF; 6];
-    f.extend([2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+    f.extend([
+        2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2,
+    ]);
     f.resize(60, 0);
     f
 }

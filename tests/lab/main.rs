@@ -4,8 +4,8 @@
 //! started in a namespace of its own; tests use them too.
 
 mod modbus;
-mod play;
 mod plant;
+mod play;
 
 use std::process::ExitCode;
 use std::time::Duration;

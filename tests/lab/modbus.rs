@@ -81,7 +81,8 @@ pub fn client(address: &str, count: u64, pause: Duration) -> Result<ExitCode> {
     let address: SocketAddr = address.parse().context("ADDR:PORT")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut plc = client::tcp::connect_slave(address, Slave(1)).await.with_context(|| format!("no answer from {address}"))?;
+        let mut plc =
+            client::tcp::connect_slave(address, Slave(1)).await.with_context(|| format!("no answer from {address}"))?;
         let (mut reads, mut writes) = (0u64, 0u64);
         let mut i = 0u64;
         while count == 0 || i < count {
@@ -92,7 +93,10 @@ pub fn client(address: &str, count: u64, pause: Duration) -> Result<ExitCode> {
                 }
                 9 => {
                     let got = plc.read_holding_registers(100, 1).await??;
-                    anyhow::ensure!(got == [((i - 1) % 65_536) as u16], "the controller does not hold what was written");
+                    anyhow::ensure!(
+                        got == [((i - 1) % 65_536) as u16],
+                        "the controller does not hold what was written"
+                    );
                     reads += 1;
                 }
                 n => {

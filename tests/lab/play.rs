@@ -51,6 +51,11 @@ fn send(socket: &OwnedFd, index: u32, frame: &[u8]) -> Result<()> {
             size_of::<libc::sockaddr_ll>() as u32,
         )
     };
-    anyhow::ensure!(n == frame.len() as isize, "cannot send a frame of {} octets: {}", frame.len(), std::io::Error::last_os_error());
+    anyhow::ensure!(
+        n == frame.len() as isize,
+        "cannot send a frame of {} octets: {}",
+        frame.len(),
+        std::io::Error::last_os_error()
+    );
     Ok(())
 }

@@ -23,6 +23,9 @@ use ot_xdp_common::wire::{FlowKey, FlowValue, Scratch};
 
 use crate::packet::Packet;
 
+/// What feeder and generator return when they cannot work: no action of the kernel's, so that a run notices.
+const FAILED: u32 = 99;
+
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -94,7 +97,7 @@ fn parse(ctx: *mut xdp_md, s: &mut Scratch) -> Payload {
 /// Sends the frame out of the interface in CONTROL: with live frames, a generator of native XDP traffic.
 #[xdp(frags)]
 pub fn generate(ctx: XdpContext) -> u32 {
-    let Some(control) = CONTROL.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    let Some(control) = CONTROL.get_ptr_mut(0) else { return FAILED };
     // SAFETY: an element of a per-CPU array, see `scratch`; a helper on an interface index.
     unsafe {
         let c = &mut *control;
@@ -102,7 +105,7 @@ pub fn generate(ctx: XdpContext) -> u32 {
         let id = c.next.wrapping_mul(0x9E37_79B1) & c.conversations.wrapping_sub(1);
         // The low half of the IPv4 source address: another conversation each frame.
         if bpf_xdp_store_bytes(ctx.ctx, 28, (&raw const id).cast_mut().cast(), 2) != 0 {
-            return xdp_action::XDP_ABORTED;
+            return FAILED;
         }
         bpf_redirect(c.ifindex, 0) as u32
     }
@@ -111,13 +114,13 @@ pub fn generate(ctx: XdpContext) -> u32 {
 /// Puts the next packet into the frame and runs the program under test on it.
 #[xdp(frags)]
 pub fn feed(ctx: XdpContext) -> u32 {
-    let Some(control) = CONTROL.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    let Some(control) = CONTROL.get_ptr_mut(0) else { return FAILED };
     // SAFETY: an element of a per-CPU array, see `scratch`.
     let c = unsafe { &mut *control };
     let n = c.next;
     c.next = n.wrapping_add(1);
     let slot = if c.packets == 0 { 0 } else { n % c.packets };
-    let Some(p) = PACKETS.get_ptr_mut(slot) else { return xdp_action::XDP_ABORTED };
+    let Some(p) = PACKETS.get_ptr_mut(slot) else { return FAILED };
     // SAFETY: an element of an array that nobody else writes during a run.
     let p = unsafe { &mut *p };
     if c.conversations > 1 {
@@ -128,20 +131,20 @@ pub fn feed(ctx: XdpContext) -> u32 {
     }
     let len = p.len;
     if len < 14 || len > FEED_BYTES as u64 {
-        return xdp_action::XDP_ABORTED;
+        return FAILED;
     }
     let have = Packet::new(ctx.ctx).len() as i32;
     // SAFETY: helpers on the program's context; the buffer holds `FEED_BYTES` octets and `len` is no more.
     unsafe {
         if have != len as i32 && bpf_xdp_adjust_tail(ctx.ctx, len as i32 - have) != 0 {
-            return xdp_action::XDP_ABORTED;
+            return FAILED;
         }
         if bpf_xdp_store_bytes(ctx.ctx, 0, p.bytes.as_mut_ptr().cast(), len as u32) != 0 {
-            return xdp_action::XDP_ABORTED;
+            return FAILED;
         }
         TARGET.tail_call(&ctx, 0);
     }
-    xdp_action::XDP_ABORTED
+    FAILED
 }
 
 #[cfg(not(test))]

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::cli::RunArgs;
+use crate::cli::{ModeArg, RunArgs};
 use crate::config::Config;
 use crate::event::Attach;
 use crate::event::ecs::Mode;
@@ -41,7 +41,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
              they can do"
         );
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
     runtime.block_on(async move {
         let mut sensor = Sensor::start(&config).await?;
@@ -82,7 +83,10 @@ impl Sensor {
             kernel,
             pipeline: Pipeline::new(settings, Clock::now(), out),
             wanted: config.capture.interfaces.clone(),
-            mode: config.attach_mode(),
+            mode: match config.capture.attach_mode {
+                ModeArg::Native => AttachMode::Native,
+                ModeArg::Skb => AttachMode::Generic,
+            },
             allow_fallback: config.capture.allow_fallback,
             every: config.events.interval,
             attached: BTreeMap::new(),
@@ -127,7 +131,8 @@ impl Sensor {
         let mut tick = interval(self.every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.tick().await;
-        let end = duration.map_or_else(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX)), |d| Instant::now() + d);
+        let end =
+            duration.map_or_else(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX)), |d| Instant::now() + d);
         let mut records = Vec::new();
         loop {
             tokio::select! {
@@ -161,7 +166,8 @@ impl Sensor {
     /// Interfaces may have gone or come back.
     async fn reconcile(&mut self) -> Result<()> {
         let links = link::all().await?;
-        let present = |index: u32, name: &str| links.iter().any(|l| l.index == index && l.name == name && l.xdp.is_some());
+        let present =
+            |index: u32, name: &str| links.iter().any(|l| l.index == index && l.name == name && l.xdp.is_some());
         let lost: Vec<(u32, String)> =
             self.kernel.attached().filter(|(i, n, _)| !present(*i, n)).map(|(i, n, _)| (i, n.to_owned())).collect();
         for (index, name) in lost {

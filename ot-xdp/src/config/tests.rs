@@ -56,7 +56,7 @@ fn every_key_is_read() {
         sensor = { name = "press 4" }
         capture = { interfaces = ["eth1", "eth2"], attach_mode = "skb", allow_fallback = true }
         counters = { flows = 4_000_000 }
-        events = { interval = "500ms", health_interval = "1h", first_seen = false }
+        events = { interval = "500ms", first_seen = false }
         [[binding]]
         protocol = "modbus"
         tcp = [1502]
@@ -69,7 +69,6 @@ fn every_key_is_read() {
     assert!(config.capture.allow_fallback && !config.events.first_seen);
     assert_eq!(config.counters.flows, 4_000_000);
     assert_eq!(config.events.interval, Duration::from_millis(500));
-    assert_eq!(config.events.health_interval, Duration::from_secs(3600));
     let table = config.bindings().unwrap();
     assert_eq!((&table).proto(Table::Tcp, 1502), Proto::Modbus as u8);
     assert_eq!((&table).proto(Table::Tcp, 502), Proto::Modbus as u8);
@@ -79,7 +78,7 @@ fn every_key_is_read() {
 fn an_unknown_key_is_refused_with_its_place() {
     let (line, column, reason) = wrong("[events]\ninterval = \"1m\"\n  intervall = \"1m\"\n");
     assert_eq!((line, column), (3, 3));
-    assert!(reason.contains("intervall") && reason.contains("health_interval"), "{reason}");
+    assert!(reason.contains("intervall"), "{reason}");
     assert_eq!(wrong("[sensors]\n").0, 1);
     assert_eq!(wrong("\n[[binding]]\nprotocol = \"modbus\"\ntcp = [1]\nport = 1\n").0, 5);
     for section in ["sensor", "capture", "counters", "events"] {
@@ -120,9 +119,8 @@ fn wrong_values_are_refused_with_what_is_accepted() {
 
 #[test]
 fn a_number_leads_to_one_protocol() {
-    let (line, _, reason) = wrong(
-        "[[binding]]\nprotocol = \"modbus\"\ntcp = [9000]\n\n[[binding]]\nprotocol = \"cotp\"\ntcp = [9000]\n",
-    );
+    let (line, _, reason) =
+        wrong("[[binding]]\nprotocol = \"modbus\"\ntcp = [9000]\n\n[[binding]]\nprotocol = \"cotp\"\ntcp = [9000]\n");
     assert_eq!(line, 5);
     assert!(reason.contains("TCP port 9000") && reason.contains("`modbus` and to `cotp`"), "{reason}");
     let (_, _, reason) = wrong(
@@ -148,12 +146,12 @@ fn options_are_laid_over_the_file() {
     let config = parse("[capture]\ninterfaces = [\"eth0\"]\n[counters]\nflows = 2000\n").unwrap();
     let same = config.clone().with_run(&run_args(&[])).unwrap();
     assert_eq!(same, config);
-    let line = ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s", "--allow-fallback"];
+    let line =
+        ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s", "--allow-fallback"];
     let laid = config.clone().with_run(&run_args(&line)).unwrap();
     assert_eq!(laid.capture.interfaces, ["p1", "p2"]);
     assert_eq!((laid.capture.attach_mode, laid.capture.allow_fallback), (ModeArg::Skb, true));
     assert_eq!((laid.counters.flows, laid.events.interval), (5000, Duration::from_secs(2)));
-    assert_eq!(laid.events.health_interval, Duration::from_secs(60));
     for line in [["--flows", "10"], ["--interval", "30d"], ["-i", "x/y"]] {
         let e = config.clone().with_run(&run_args(&line)).unwrap_err();
         assert!(matches!(e, ConfigError::Option { .. }), "{e}");

@@ -10,8 +10,8 @@ use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpM
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
-    FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, IPV6_CHAIN, OVERFLOW_SLOTS, OverflowValue,
-    PortValue, Scratch,
+    FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, IPV6_CHAIN, OVERFLOW_SLOTS,
+    OverflowValue, PortValue, Scratch,
 };
 
 use super::{PortId, Snapshot};

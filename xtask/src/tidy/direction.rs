@@ -15,7 +15,7 @@ const LEAVES: [&str; 5] = ["asset", "bindings", "config", "health", "sys"];
 const MODULES: [(&str, &[&str]); 17] = [
     ("asset", &[]),
     ("bindings", &[]),
-    ("config", &["bindings"]),
+    ("config", &["bindings", "cli"]),
     ("health", &[]),
     ("sys", &[]),
     // Leaves of one user.
