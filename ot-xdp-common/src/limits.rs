@@ -10,7 +10,7 @@ pub const IPV6_EXTENSIONS: u32 = 6;
 /// PDUs of one segment that are walked; what is left is flagged [`crate::flags::WALK_LIMIT`].
 pub const PDUS: u32 = 16;
 /// Parser steps for one segment: PDUs plus everything nested in them.
-pub const STEPS: u32 = 56;
+pub const STEPS: u32 = 64;
 /// Operations remembered for one segment; a power of two, so that an index mask is the bounds check.
 pub const OPS: usize = 64;
 /// Conversation-and-function keys, unless the operator asks for another number.

@@ -220,6 +220,10 @@ protocols! { $
     3 Cotp cotp [s7comm s7comm_plus];
     4 S7comm s7comm [];
     5 S7commPlus s7comm_plus [];
+    6 Enip enip [cip];
+    7 Cip cip [];
+    8 Pccc pccc [];
+    9 CipIo cip_io [];
     10 Goose goose [];
     11 PnRt pn_rt [pn_dcp pn_ptcp];
     12 PnDcp pn_dcp [];

@@ -1,0 +1,213 @@
+//! EtherNet/IP encapsulation over TCP and UDP, which carries CIP.
+//!
+//! Source: The CIP Networks Library, volume 2 (EtherNet/IP adaptation of CIP), cl. 2-3 (encapsulation packet), 2-4
+//! (commands), 2-6 (common packet format). Default port 44818. Little endian.
+//!
+//! | off | size | field |
+//! |---|---|---|
+//! | 0 | 2 | command |
+//! | 2 | 2 | length of the data behind this header |
+//! | 4 | 4 | session handle, 0 in RegisterSession requests |
+//! | 8 | 4 | status, 0 in requests |
+//! | 12 | 8 | sender context |
+//! | 20 | 4 | options, 0 |
+//! | 24 | 4 | SendRRData and SendUnitData: interface handle, 0 for CIP |
+//! | 28 | 2 | the same: timeout |
+//! | 30 | 2 | the same: number of items |
+//! | 32 | | the same: items of type 2, length 2, data; B2 is unconnected CIP, B1 a sequence number 2 and connected CIP |
+//!
+//! Function encoding: the command. Not parsed: the data of the List commands, socket address items.
+
+use core::fmt;
+
+use super::{Binding, Number, Protocol, Row, Sniff, cip, op};
+use crate::bytes::Bytes;
+use crate::flags;
+use crate::frame::TCP;
+use crate::op::{Dir, Kind};
+use crate::walk::{Step, Walk};
+
+/// See the module head.
+pub struct Enip;
+
+const PORT: u16 = 44818;
+/// Octets of the encapsulation header.
+const HEAD: u32 = 24;
+/// Octets from the PDU's start to its first item.
+const ITEMS_AT: u32 = 32;
+/// Items of one PDU that are looked at; the specification has no PDU with more.
+const ITEMS: u32 = 4;
+const REGISTER_SESSION: u32 = 0x65;
+const SEND_RR_DATA: u32 = 0x6F;
+const SEND_UNIT_DATA: u32 = 0x70;
+/// Length of the data of RegisterSession.
+const REGISTER_LENGTH: u32 = 4;
+/// Protocol version 1, options 0, as one big-endian word.
+const REGISTER_DATA: u32 = 0x0100_0000;
+/// Shortest data of SendRRData and SendUnitData with two items.
+const SEND_MIN: u32 = 16;
+/// Item types, as they lie in the frame.
+const UNCONNECTED: u32 = 0xB200;
+const CONNECTED: u32 = 0xB100;
+/// First item, type and length: null address, connected address.
+const NULL_ADDRESS: u32 = 0;
+const CONNECTED_ADDRESS: u32 = 0xA100_0400;
+/// Bit of a CIP service that marks a reply.
+const REPLY: u8 = 0x80;
+/// Last status that the specification defines.
+const STATUS_LAST: u32 = 0x6A;
+
+functions! {
+    COMMANDS, command_rows, base 0;
+    0x00 "NOP" Session;
+    0x01 "ListTargets" Discovery;
+    0x04 "ListServices" Discovery;
+    0x63 "ListIdentity" Discovery;
+    0x64 "ListInterfaces" Discovery;
+    0x65 "RegisterSession" Session;
+    0x66 "UnregisterSession" Session;
+    0x6F "SendRRData" Session;
+    0x70 "SendUnitData" Session;
+    0x72 "IndicateStatus" Session;
+    0x73 "Cancel" Session;
+    0xC8 "StartDTLS" Session;
+}
+
+/// Commands whose requests have no data and whose replies have some.
+static LISTS: [bool; 256] = {
+    let mut t = [false; 256];
+    t[0x01] = true;
+    t[0x04] = true;
+    t[0x63] = true;
+    t[0x64] = true;
+    t
+};
+
+impl Protocol for Enip {
+    const NAME: &'static str = "enip";
+    const TITLE: &'static str = "EtherNet/IP encapsulation";
+    const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[] };
+    const SNIFF: &'static [Sniff] = &[
+        Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0x6F00_0000 },
+        Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0x7000_0000 },
+        Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: 0x6500_0400 },
+    ];
+
+    #[inline(always)]
+    fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
+        let off = w.off;
+        let Some(head) = b.be32(off) else { return few(b, w) };
+        let command = head >> 24;
+        let length = swap(head);
+        let kind = COMMANDS[command as usize & 0xFF];
+        if head & 0x00FF_0000 != 0 || kind == Kind::UNLISTED.0 {
+            return Step::REFUSE;
+        }
+        let (Some(session), Some(status), Some(options)) = (b.le32(off + 4), b.le32(off + 8), b.le32(off + 20)) else {
+            return unread(w);
+        };
+        // Vendors' status codes go up to FFFF; other options than 0 are discarded by a receiver, but still the port's.
+        if status > 0xFFFF {
+            return Step::REFUSE;
+        }
+        if w.strict() && w.pdus == 0 && (options != 0 || status > STATUS_LAST || !strong(b, off, command, length)) {
+            return Step::REFUSE;
+        }
+        w.pdu_end = off + HEAD + length;
+        let mut dir = w.port_dir();
+        if status != 0 {
+            dir = Dir::Response;
+        } else if LISTS[command as usize & 0xFF] {
+            dir = if length == 0 { Dir::Request } else { Dir::Response };
+        } else if command == REGISTER_SESSION && matches!(dir, Dir::Unknown) {
+            dir = if session == 0 { Dir::Request } else { Dir::Response };
+        }
+        if command != SEND_RR_DATA && command != SEND_UNIT_DATA {
+            w.push(op::<Enip>(command, kind, dir, 0));
+            return Step::DONE;
+        }
+        find_cip(b, w);
+        let (at, end) = (w.mem[0], w.mem[1]);
+        w.mem = [0; 6];
+        // The service says it, whatever the ports are.
+        if at != 0
+            && let Some(service) = b.u8(at)
+        {
+            dir = if service & REPLY != 0 { Dir::Response } else { Dir::Request };
+        }
+        w.push(op::<Enip>(command, kind, dir, 0));
+        if at == 0 {
+            return Step::DONE;
+        }
+        if end > w.pdu_end {
+            w.flags |= flags::MALFORMED;
+        }
+        let end = if end > w.pdu_end { w.pdu_end } else { end };
+        w.inner(cip::Cip::NUMBER, at, end)
+    }
+
+    fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{function:#06x}")
+    }
+
+    fn rows(each: &mut dyn FnMut(Row)) {
+        command_rows(each);
+    }
+}
+
+/// The low 16 bits of a big-endian word, read as little-endian.
+#[inline(always)]
+fn swap(word: u32) -> u32 {
+    (word as u16).swap_bytes() as u32
+}
+
+/// Everything that the specification fixes in the PDUs that begin a connection or make up nearly all of one.
+#[inline(always)]
+fn strong<B: Bytes>(b: B, off: u32, command: u32, length: u32) -> bool {
+    let Some(first) = b.be32(off + HEAD) else { return false };
+    if command == REGISTER_SESSION {
+        return length == REGISTER_LENGTH && first == REGISTER_DATA;
+    }
+    let (Some(count), Some(item)) = (b.le16(off + ITEMS_AT - 2), b.be32(off + ITEMS_AT)) else { return false };
+    let count = count as u32;
+    (command == SEND_RR_DATA || command == SEND_UNIT_DATA)
+        && length >= SEND_MIN
+        && first == 0
+        && count.wrapping_sub(1) < ITEMS
+        && (item == NULL_ADDRESS || item == CONNECTED_ADDRESS)
+}
+
+/// Start and end of the CIP message in the walk's memory, 0 when there is none. Through memory, so that the verifier
+/// need not follow each way out of the loop to the end.
+#[inline(always)]
+fn find_cip<B: Bytes>(b: B, w: &mut Walk) {
+    let count = b.le16(w.off + ITEMS_AT - 2).unwrap_or(0) as u32;
+    let mut at = w.off + ITEMS_AT;
+    for n in 0..ITEMS {
+        if n >= count || at + 4 > w.pdu_end {
+            break;
+        }
+        let Some(item) = b.be32(at) else { break };
+        let length = swap(item);
+        at += 4;
+        if item >> 16 == UNCONNECTED || item >> 16 == CONNECTED {
+            w.mem[0] = if item >> 16 == CONNECTED { at + 2 } else { at };
+            w.mem[1] = at + length;
+            break;
+        }
+        at += length;
+    }
+}
+
+/// The segment ends inside the header: the beginning of a PDU where the port or a PDU before it says so.
+#[inline(always)]
+fn unread(w: &Walk) -> Step {
+    if w.strict() && w.pdus == 0 { Step::REFUSE } else { Step::PARTIAL }
+}
+
+/// Fewer than four octets: the beginning of a header, or a keep-alive octet.
+#[inline(always)]
+fn few<B: Bytes>(b: B, w: &Walk) -> Step {
+    let Some(command) = b.le16(w.off) else { return Step::REFUSE };
+    if command > 0xFF || COMMANDS[command as usize & 0xFF] == Kind::UNLISTED.0 { Step::REFUSE } else { unread(w) }
+}
