@@ -219,7 +219,7 @@ impl Config {
     pub fn defaults_toml() -> String {
         let Config { capture, counters, events, .. } = Config::default();
         let mode = read::mode_word(capture.attach_mode);
-        let (interval, health) = (read::time(events.interval), read::time(events.health_interval));
+        let (interval, health) = (time(events.interval), time(events.health_interval));
         let (least, most) = (FLOWS_RANGE.start(), FLOWS_RANGE.end());
         format!(
             "\
