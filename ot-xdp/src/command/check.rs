@@ -43,7 +43,9 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
     });
     lines.push(
         match (capture.attach_mode, capture.allow_fallback) {
-            (ModeArg::Native, false) => "It attaches in the driver; an interface whose driver cannot run XDP is refused.",
+            (ModeArg::Native, false) => {
+                "It attaches in the driver; an interface whose driver cannot run XDP is refused."
+            }
             (ModeArg::Native, true) => {
                 "It attaches in the driver, and behind it where the driver cannot run XDP; health events then say so."
             }
@@ -97,14 +99,15 @@ mod tests {
         let mut config = Config::default();
         config.sensor.name = "cell-7".to_owned();
         let text = meaning(Path::new("a.toml"), &config, 2);
-        for words in ["a.toml is valid.", "`cell-7`", "--interface", "is refused", "65536", "every 60s", "registered ports"] {
+        for words in
+            ["a.toml is valid.", "`cell-7`", "--interface", "is refused", "65536", "every 60s", "registered ports"]
+        {
             assert!(text.contains(words), "{words}: {text}");
         }
         config.capture.interfaces = vec!["p1".to_owned(), "p2".to_owned()];
         config.events.first_seen = false;
         let entry = |protocol, tcp, remove| SiteBinding { protocol, tcp, udp: vec![], ethertypes: vec![], remove };
-        config.binding =
-            vec![entry(Proto::Modbus, vec![102, 1502, 502], false), entry(Proto::Cotp, vec![102], true)];
+        config.binding = vec![entry(Proto::Modbus, vec![102, 1502, 502], false), entry(Proto::Cotp, vec![102], true)];
         let text = meaning(Path::new("a.toml"), &config, 2);
         for words in [
             "listens on p1, p2.",

@@ -137,7 +137,11 @@ mod tests {
     fn findings() -> Vec<Finding> {
         let mut port = Finding::warning("vlan", "tags are taken off", "ethtool -K p1 rxvlan off");
         port.interface = Some("p1".to_owned());
-        vec![Finding::ok("kernel", "Linux 6.12"), port, Finding::problem("capabilities", "CAP_BPF is missing", "be root")]
+        vec![
+            Finding::ok("kernel", "Linux 6.12"),
+            port,
+            Finding::problem("capabilities", "CAP_BPF is missing", "be root"),
+        ]
     }
 
     #[test]

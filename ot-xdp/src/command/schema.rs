@@ -166,7 +166,10 @@ mod tests {
     fn protocols_and_flags_are_complete() {
         let rows = protocols();
         assert_eq!(rows.len(), Proto::ALL.len());
-        assert!(rows.iter().all(|r| r.root == (!r.tcp.is_empty() || !r.udp.is_empty() || !r.ethertypes.is_empty()) || r.root));
+        assert!(
+            rows.iter()
+                .all(|r| r.root == (!r.tcp.is_empty() || !r.udp.is_empty() || !r.ethertypes.is_empty()) || r.root)
+        );
         let flags = all_flags();
         assert_eq!(flags.len(), flags::ALL.len());
         let bits: BTreeSet<u32> = flags.iter().map(|f| f.bit).collect();

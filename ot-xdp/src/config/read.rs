@@ -103,7 +103,10 @@ pub(super) fn table(entries: &[SiteBinding]) -> Result<BindingTable, (usize, Str
             }
             if let Some(other) = added.insert((kind as u32, number), b.protocol).filter(|o| *o != b.protocol) {
                 let both = format!("`{}` and to `{name}`", other.name());
-                return Err((i, format!("{what} is given to {both}; a number leads to one protocol, keep one of them")));
+                return Err((
+                    i,
+                    format!("{what} is given to {both}; a number leads to one protocol, keep one of them"),
+                ));
             }
             table.set(kind, number, Some(b.protocol));
         }

@@ -120,9 +120,8 @@ fn wrong_values_are_refused_with_what_is_accepted() {
 
 #[test]
 fn a_number_leads_to_one_protocol() {
-    let (line, _, reason) = wrong(
-        "[[binding]]\nprotocol = \"modbus\"\ntcp = [9000]\n\n[[binding]]\nprotocol = \"cotp\"\ntcp = [9000]\n",
-    );
+    let (line, _, reason) =
+        wrong("[[binding]]\nprotocol = \"modbus\"\ntcp = [9000]\n\n[[binding]]\nprotocol = \"cotp\"\ntcp = [9000]\n");
     assert_eq!(line, 5);
     assert!(reason.contains("TCP port 9000") && reason.contains("`modbus` and to `cotp`"), "{reason}");
     let (_, _, reason) = wrong(
@@ -148,7 +147,8 @@ fn options_are_laid_over_the_file() {
     let config = parse("[capture]\ninterfaces = [\"eth0\"]\n[counters]\nflows = 2000\n").unwrap();
     let same = config.clone().with_run(&run_args(&[])).unwrap();
     assert_eq!(same, config);
-    let line = ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s", "--allow-fallback"];
+    let line =
+        ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s", "--allow-fallback"];
     let laid = config.clone().with_run(&run_args(&line)).unwrap();
     assert_eq!(laid.capture.interfaces, ["p1", "p2"]);
     assert_eq!((laid.capture.attach_mode, laid.capture.allow_fallback), (ModeArg::Skb, true));

@@ -209,7 +209,9 @@ fn bpffs(mounts: &str) -> Finding {
     Finding::ok(
         "bpffs",
         match mount {
-            Some(place) => format!("mounted on {place}; ot-xdp pins nothing there: its program leaves with its process"),
+            Some(place) => {
+                format!("mounted on {place}; ot-xdp pins nothing there: its program leaves with its process")
+            }
             None => "not mounted, and not needed: ot-xdp pins nothing, its program leaves with its process".to_owned(),
         },
     )
@@ -243,7 +245,9 @@ fn memory(cpus: u32, available: Option<u64>) -> Finding {
     );
     let advice = "lower `flows` in `[counters]`; `ot-xdp check` tells what a configuration takes";
     match available {
-        Some(free) if need > free => Finding::problem("memory", format!("{what}; {} are left", mebibytes(free)), advice),
+        Some(free) if need > free => {
+            Finding::problem("memory", format!("{what}; {} are left", mebibytes(free)), advice)
+        }
         Some(free) if need > free / 4 => {
             Finding::warning("memory", format!("{what}, a good part of the {} left", mebibytes(free)), advice)
         }

@@ -22,9 +22,32 @@ const LOOPBACK: u32 = 1;
 /// Drivers (by their names in sysfs, or kinds of virtual interfaces) that run XDP natively in Linux 5.18, for kernels
 /// before 6.3, which do not tell.
 const NATIVE_DRIVERS: &[&str] = &[
-    "bnxt_en", "bond", "cpsw", "ena", "fsl_dpa", "fsl_dpaa2_eth", "fsl_enetc", "hv_netvsc", "i40e", "ice", "igb", "igc",
-    "ixgbe", "ixgbevf", "mlx4_core", "mlx5_core", "mvneta", "mvpp2", "netsec", "nfp", "qede", "sfc", "tun", "veth",
-    "vif", "virtio_net",
+    "bnxt_en",
+    "bond",
+    "cpsw",
+    "ena",
+    "fsl_dpa",
+    "fsl_dpaa2_eth",
+    "fsl_enetc",
+    "hv_netvsc",
+    "i40e",
+    "ice",
+    "igb",
+    "igc",
+    "ixgbe",
+    "ixgbevf",
+    "mlx4_core",
+    "mlx5_core",
+    "mvneta",
+    "mvpp2",
+    "netsec",
+    "nfp",
+    "qede",
+    "sfc",
+    "tun",
+    "veth",
+    "vif",
+    "virtio_net",
 ];
 
 /// What is known about one interface.
@@ -176,7 +199,8 @@ fn occupied(facts: &Facts) -> Finding {
 fn native(facts: &Facts) -> Finding {
     const CHECK: &str = "native";
     let driver = facts.driver.as_deref().unwrap_or("unknown");
-    let generic = "use `--attach-mode skb`, which is slower and sees merged frames, or an adapter whose driver runs XDP";
+    let generic =
+        "use `--attach-mode skb`, which is slower and sees merged frames, or an adapter whose driver runs XDP";
     match &facts.features {
         Ok(Some(XdpFeatures { native: true, multi_buffer })) => {
             let long = if *multi_buffer { ", also on frames of several buffers" } else { "" };
@@ -185,15 +209,18 @@ fn native(facts: &Facts) -> Finding {
         Ok(Some(_)) => {
             serious(facts, Finding::problem(CHECK, format!("the driver ({driver}) cannot run XDP"), generic))
         }
-        Ok(None) if NATIVE_DRIVERS.contains(&driver) => {
-            Finding::ok(CHECK, format!("the driver ({driver}) is known to run XDP; kernels before 6.3 do not tell more"))
-        }
+        Ok(None) if NATIVE_DRIVERS.contains(&driver) => Finding::ok(
+            CHECK,
+            format!("the driver ({driver}) is known to run XDP; kernels before 6.3 do not tell more"),
+        ),
         Ok(None) => Finding::warning(
             CHECK,
             format!("the driver ({driver}) is not known to run XDP; kernels before 6.3 do not tell"),
             format!("start `ot-xdp run`, which says at once whether it can; if not, {generic}"),
         ),
-        Err(e) => Finding::warning(CHECK, format!("the kernel does not tell what the driver ({driver}) can: {e}"), generic),
+        Err(e) => {
+            Finding::warning(CHECK, format!("the kernel does not tell what the driver ({driver}) can: {e}"), generic)
+        }
     }
 }
 
