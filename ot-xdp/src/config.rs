@@ -206,7 +206,7 @@ impl Config {
     pub fn defaults_toml() -> String {
         let Config { capture, counters, events, .. } = Config::default();
         let mode = read::mode_word(capture.attach_mode);
-        let interval = read::time(events.interval);
+        let interval = time(events.interval);
         let (least, most) = (FLOWS_RANGE.start(), FLOWS_RANGE.end());
         format!(
             "\

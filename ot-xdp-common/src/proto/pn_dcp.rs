@@ -65,7 +65,7 @@ functions! {
     0x01 "Set IP suite" Config!;
     0x02 "Set other device property" Config!;
     0x03 "Set DHCP option / DHCP control" Config!;
-    0x06 "Set device initiative" Config!;
+    0x06 "Set device initiative option" Config!;
     0x07 "Set TSN domain option" Config!;
     0x80 "Set manufacturer-specific option" Config!;
 }

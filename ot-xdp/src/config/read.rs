@@ -136,7 +136,7 @@ fn suits(b: &SiteBinding) -> Result<(), String> {
     if !on_layer_2 && !b.ethertypes.is_empty() {
         return Err(format!("`{name}` runs on TCP or UDP, not directly on Ethernet; use `tcp` or `udp`"));
     }
-    if !on_ip && !(b.tcp.is_empty() && b.udp.is_empty()) {
+    if !on_ip && (!b.tcp.is_empty() || !b.udp.is_empty()) {
         return Err(format!("`{name}` runs directly on Ethernet, not on TCP or UDP; use `ethertypes`"));
     }
     Ok(())
@@ -247,7 +247,7 @@ pub(crate) fn time(d: Duration) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
     units
         .iter()
-        .find(|(_, unit)| ms % unit == 0 && ms / unit > 1)
-        .or_else(|| units.iter().rev().find(|(_, unit)| ms % unit == 0))
+        .find(|(_, unit)| ms.is_multiple_of(*unit) && ms / unit > 1)
+        .or_else(|| units.iter().rev().find(|(_, unit)| ms.is_multiple_of(*unit)))
         .map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
 }

@@ -161,7 +161,7 @@ fn options_are_laid_over_the_file() {
 #[test]
 fn times_are_written_as_they_are_read() {
     for text in ["100ms", "1500ms", "1s", "60s", "2m", "90s", "36h", "7d"] {
-        assert_eq!(read::time(crate::cli::duration(text).unwrap()), text);
+        assert_eq!(time(crate::cli::duration(text).unwrap()), text);
     }
 }
 

@@ -226,6 +226,13 @@ fn native(facts: &Facts) -> Finding {
 
 fn vlan(facts: &Facts, active: &[String]) -> Finding {
     let name = &facts.link.name;
+    // A veth always claims the offload; what counts there is whether the other end keeps the tag out of the frame.
+    if facts.link.kind.as_deref() == Some("veth") {
+        return Finding::ok(
+            "vlan",
+            "VLAN tags reach XDP if the other end of this pair writes them into the frame (txvlan off)",
+        );
+    }
     if active.iter().any(|a| a == ethtool::VLAN_RECEIVE) {
         return Finding::warning(
             "vlan",
@@ -351,6 +358,8 @@ mod tests {
         f.offloads = Ok(vec![ethtool::VLAN_RECEIVE.to_owned(), ethtool::LRO.to_owned()]);
         assert!(of(&f, "vlan").1.contains("ethtool -K eth1 rxvlan off"));
         assert!(of(&f, "merging").1.contains("ethtool -K eth1 lro off"));
+        f.link.kind = Some("veth".to_owned());
+        assert_eq!(of(&f, "vlan").0, Level::Ok);
         f.offloads = Err(io::Error::from_raw_os_error(95));
         assert_eq!(of(&f, "offloads").0, Level::Ok);
     }
