@@ -66,7 +66,7 @@ fn update() -> Result<()> {
 
 fn apt() -> Command {
     let mut c = Command::new("apt-get");
-    c.arg("-q").env("DEBIAN_FRONTEND", "noninteractive");
+    c.args(["-q", "-o", "Dpkg::Use-Pty=0"]).env("DEBIAN_FRONTEND", "noninteractive");
     c
 }
 

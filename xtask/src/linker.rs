@@ -42,18 +42,16 @@ pub fn install(llvm: u32) -> Result<PathBuf> {
     Ok(own())
 }
 
-/// What a person would type.
-pub fn person(llvm: u32) -> [String; 2] {
+/// What a person would install for [`install`], if anything.
+pub fn person(llvm: u32) -> Option<String> {
     let major = llvm.max(*LLVM.start());
-    [
-        apt::person(&[&format!("llvm-{major}-dev"), "g++"]),
-        format!("LLVM_PREFIX=/usr/lib/llvm-{major} cargo {}", arguments(major).join(" ")),
-    ]
+    installed_llvm(llvm).is_none().then(|| apt::person(&[&format!("llvm-{major}-dev"), "g++"]))
 }
 
 fn arguments(llvm: u32) -> Vec<String> {
     let feature = format!("llvm-{llvm}");
-    let words = ["install", "bpf-linker", "--version", VERSION, "--no-default-features", "--features", &feature];
+    let words =
+        ["install", "--locked", "bpf-linker", "--version", VERSION, "--no-default-features", "--features", &feature];
     words.map(str::to_owned).to_vec()
 }
 

@@ -4,11 +4,12 @@
 //! flags of the build. The record lies below the target folder; while the files it names are unchanged, later tasks take
 //! it as it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use std::{fs, io};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::toolchain::{Route, Toolchain};
 use crate::{apt, ebpf, linker, shell, toolchain};
@@ -47,6 +48,10 @@ const FOR_TESTS: [(&str, &str, &str); 5] = [
     ("busybox", "busybox-static", "tests on other kernels"),
     ("python3", "python3", "tests with Python protocol stacks"),
 ];
+
+/// Packages with a C compiler.
+const CC: [&str; 2] = ["gcc", "libc6-dev"];
+const NO_CC: &str = "there is no C compiler `cc` to link programs with";
 
 /// The task.
 pub fn task(args: &[String]) -> Result<()> {
@@ -129,9 +134,10 @@ fn print(tools: &Tools) {
 
 /// `--check`: says what is there and changes nothing.
 fn report(route: Option<Route>) -> Result<()> {
-    let cc = c_compiler();
-    if let Err(e) = &cc {
-        eprintln!("  {e}");
+    let cc = if shell::on_path("cc").is_some() { Ok(()) } else { Err(anyhow!("{NO_CC}: {}", apt::person(&CC))) };
+    if let Some(tools) = recorded().filter(|t| route.is_none_or(|r| r == t.toolchain.route)) {
+        print(&tools);
+        return cc;
     }
     let (found, mut notes) = toolchain::candidates()?;
     for t in found.into_iter().filter(|t| route.is_none_or(|r| r == t.route)) {
@@ -151,7 +157,7 @@ fn c_compiler() -> Result<()> {
     if shell::on_path("cc").is_some() {
         return Ok(());
     }
-    apt::install(&["gcc", "libc6-dev"]).context("there is no C compiler `cc` to link programs with")
+    apt::install(&CC).context(NO_CC)
 }
 
 /// A source of compilers to go on with when those at hand did not do.
@@ -189,18 +195,20 @@ fn find_or_install(route: Option<Route>) -> Result<Tools> {
         }
         notes.extend(others);
     }
-    notes.dedup();
+    let mut seen = BTreeSet::new();
+    notes.retain(|n| seen.insert(n.clone()));
     let [source, prebuilt] = toolchain::person();
-    let [llvm, build] = linker::person(tried.first().map_or(0, |t| t.llvm));
+    let llvm = tried.first().map(|t| t.llvm).or_else(toolchain::llvm_in_use).unwrap_or_default();
+    let llvm = linker::person(llvm).map_or(String::new(), |line| format!("\n  {line}"));
     bail!(
         "the kernel side cannot be built on this machine as it is:\n  {}\nRun these (as root where it says apt-get), then \
-         `cargo xtask setup` again:\n  {source}\n    or, without rustup: {prebuilt}\n  {llvm}\n  {build}",
+         `cargo xtask setup` again:\n  {source}\n    or, without rustup: {prebuilt}{llvm}",
         notes.join("\n  ")
     )
 }
 
 fn with_existing_linker(toolchain: &Toolchain) -> Result<Tools> {
-    let mut last = anyhow::anyhow!("there is no bpf-linker");
+    let mut last = anyhow!("there is no bpf-linker");
     for linker in linker::existing() {
         match probe(toolchain, linker) {
             Ok(tools) => return Ok(tools),
@@ -236,6 +244,7 @@ fn probe(toolchain: &Toolchain, linker: PathBuf) -> Result<Tools> {
 /// The record: a value a line, and for each program the time and size of its file.
 fn record(tools: &Tools) -> Result<()> {
     let t = &tools.toolchain;
+    let marked = |path: &Path| marked(path).with_context(|| format!("cannot look at {}", path.display()));
     let lines = [
         t.route.name().to_owned(),
         t.version.clone(),

@@ -34,9 +34,14 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).map(|d| d.join(name)).find(|p| p.is_file())
 }
 
+/// Cargo of the user-space side.
+pub fn cargo_path() -> PathBuf {
+    env::var_os("CARGO").map(PathBuf::from).or_else(|| on_path("cargo")).unwrap_or_else(|| "cargo".into())
+}
+
 /// Cargo of the user-space side, with this project's target folder.
 pub fn cargo() -> Command {
-    let mut c = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut c = Command::new(cargo_path());
     c.current_dir(root()).env("CARGO_TARGET_DIR", target()).env_remove("CARGO_BUILD_TARGET");
     without_own_cargo(&mut c);
     c

@@ -155,7 +155,7 @@ fn documentation(package: &str) -> Result<Tally> {
     run(c.args(["test", "--doc", "--quiet", "--package", package, "--", "--show-output"]))
 }
 
-/// Runs a test program and reads its report. What it printed is shown only when a test failed.
+/// Runs a test program and reads its report. Of what tests printed, that of the failed ones is shown.
 fn run(c: &mut Command) -> Result<Tally> {
     let mut child = c.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start it")?;
     let stdout = child.stdout.take().context("it has no output")?;
@@ -175,7 +175,9 @@ fn run(c: &mut Command) -> Result<Tally> {
         tally.failed = 1;
     }
     if tally.failed > 0 {
-        eprint!("{text}");
+        // What the others printed comes before it.
+        let from = text.find("\nfailures:\n").unwrap_or(0);
+        eprint!("{}", text.get(from..).unwrap_or_default());
     }
     Ok(tally)
 }

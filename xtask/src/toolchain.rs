@@ -1,8 +1,8 @@
 //! Compilers that can build the kernel side: they have a `core` for the BPF target, as source or prebuilt.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -74,8 +74,7 @@ pub fn candidates() -> Result<(Vec<Toolchain>, Vec<String>)> {
         } else {
             for route in routes {
                 let own = sysroot.join("bin/cargo");
-                let cargo =
-                    if own.is_file() { own } else { env::var_os("CARGO").map_or("cargo".into(), PathBuf::from) };
+                let cargo = if own.is_file() { own } else { shell::cargo_path() };
                 found.push(Toolchain { route, rustc: rustc.clone(), cargo, version: version.clone(), llvm });
             }
         }
@@ -112,6 +111,11 @@ pub fn install_prebuilt() -> Result<()> {
 /// What a person would type for either route.
 pub fn person() -> [String; 2] {
     ["rustup component add rust-src".to_owned(), apt::person(&PACKAGES[0])]
+}
+
+/// Major version of the LLVM of the compiler in use.
+pub fn llvm_in_use() -> Option<u32> {
+    describe(Path::new("rustc")).ok().map(|(_, _, llvm)| llvm)
 }
 
 /// Root folders of the compilers on this machine: the one in use, rustup's others, the distribution's.
