@@ -228,6 +228,8 @@ protocols! { $
     11 PnRt pn_rt [pn_dcp pn_ptcp];
     12 PnDcp pn_dcp [];
     13 PnPtcp pn_ptcp [];
+    14 Dnp3 dnp3 [];
+    15 Iec104 iec104 [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.

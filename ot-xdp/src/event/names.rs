@@ -25,8 +25,10 @@ impl Name {
     pub fn of(proto: u8, function: u32) -> Name {
         let path = Path { proto, function }.to_string();
         let asked = path.split(EXCEPTION_MARK).next().unwrap_or(&path);
-        let name =
-            TABLES.by_code.get(&(proto, function)).or_else(|| TABLES.by_path.get(asked)).copied().unwrap_or(UNLISTED);
+        // A path may end in a detail that no row lists, such as the cause in `iec104:I/100/7`.
+        let shorter = || asked.rsplit_once('/').and_then(|(front, _)| TABLES.by_path.get(front));
+        let listed = TABLES.by_code.get(&(proto, function)).or_else(|| TABLES.by_path.get(asked)).or_else(shorter);
+        let name = listed.copied().unwrap_or(UNLISTED);
         Name { path, name }
     }
 
