@@ -93,6 +93,7 @@ impl Bytes for Packet {
         unsafe {
             asm!("{i} &= {m}", i = inout(reg) value as u64 => index, m = const MASK, options(pure, nomem, nostack));
         }
-        index as usize
+        // Once more for the compiler, which cannot look into the assembly.
+        index as usize & MASK as usize
     }
 }
