@@ -44,9 +44,10 @@ impl Protocol for CipIo {
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
-        let (Some(head), Some(item), Some(id)) = (b.be64(off), b.be32(off + 14), b.le32(off + 6)) else {
-            return Step::REFUSE;
-        };
+        // One by one: of a tuple of reads that fail, the verifier sees registers that were never written.
+        let Some(head) = b.be64(off) else { return Step::REFUSE };
+        let Some(id) = b.le32(off + 6) else { return Step::REFUSE };
+        let Some(item) = b.be32(off + 14) else { return Step::REFUSE };
         let end = off + HEAD + (item as u16).swap_bytes() as u32;
         if head >> 16 != SIGNATURE || item >> 16 != CONNECTED || end != w.end {
             return Step::REFUSE;

@@ -103,9 +103,10 @@ impl Protocol for Enip {
         if head & 0x00FF_0000 != 0 || kind == Kind::UNLISTED.0 {
             return Step::REFUSE;
         }
-        let (Some(session), Some(status), Some(options)) = (b.le32(off + 4), b.le32(off + 8), b.le32(off + 20)) else {
-            return unread(w);
-        };
+        // One by one: of a tuple of reads that fail, the verifier sees registers that were never written.
+        let Some(session) = b.le32(off + 4) else { return unread(w) };
+        let Some(status) = b.le32(off + 8) else { return unread(w) };
+        let Some(options) = b.le32(off + 20) else { return unread(w) };
         // Vendors' status codes go up to FFFF; other options than 0 are discarded by a receiver, but still the port's.
         if status > 0xFFFF {
             return Step::REFUSE;
@@ -168,7 +169,8 @@ fn strong<B: Bytes>(b: B, off: u32, command: u32, length: u32) -> bool {
     if command == REGISTER_SESSION {
         return length == REGISTER_LENGTH && first == REGISTER_DATA;
     }
-    let (Some(count), Some(item)) = (b.le16(off + ITEMS_AT - 2), b.be32(off + ITEMS_AT)) else { return false };
+    let Some(count) = b.le16(off + ITEMS_AT - 2) else { return false };
+    let Some(item) = b.be32(off + ITEMS_AT) else { return false };
     let count = count as u32;
     (command == SEND_RR_DATA || command == SEND_UNIT_DATA)
         && length >= SEND_MIN
