@@ -55,8 +55,9 @@ fn on(series: &str) {
         Ok(kernel) => kernel,
         Err(e) => skip!("no Linux {series} to be had: {e:#}"),
     };
-    let result = check(series, &kernel);
-    assert!(result.is_ok(), "Linux {series}: {result:#?}");
+    if let Err(e) = check(series, &kernel) {
+        panic!("Linux {series}: {e:#}");
+    }
 }
 
 fn check(series: &str, kernel: &image::Kernel) -> Result<()> {
@@ -82,7 +83,7 @@ fn check(series: &str, kernel: &image::Kernel) -> Result<()> {
     let took = begin.elapsed();
     let mut part = |name: &str| {
         let part = parts.remove(name).unwrap_or_default();
-        ensure!(part.code == Some(0), "`{name}`: {:?}: {:#?}\nConsole:\n{console}", part.code, part.lines);
+        ensure!(part.code == Some(0), "`{name}`: {:?}\n{}\nConsole:\n{console}", part.code, part.lines.join("\n"));
         Ok(part.lines)
     };
 
