@@ -27,7 +27,11 @@ const TASKS: [(&str, Task, &str); 6] = [
     ("setup", setup::task, "find or install what the build needs (--check: only report; --tests: also what tests use)"),
     ("build", build::task, "build the kernel object and target/release/ot-xdp with the object inside"),
     ("run", run::task, "build, then run the sensor (`cargo xtask run -- --interface IF`), or without IF the plant lab"),
-    ("test", test::task, "run every test (--quick: without virtual machines; --vm: only those)"),
+    (
+        "test",
+        test::task,
+        "run every test (--quick: without virtual machines, fewer mutated frames; --vm: only the machines)",
+    ),
     ("bench", bench::task, "what a frame costs, against floors of the same run (--quick, --json FILE)"),
     ("tidy", tidy::task, "check layout, dependencies, file heads, README table, formatting and lints"),
 ];

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{build, shell};
+use crate::{build, setup, shell};
 
 /// The task.
 pub fn task(args: &[String]) -> Result<()> {
@@ -17,6 +17,7 @@ pub fn task(args: &[String]) -> Result<()> {
         return become_program(&program, &[OsStr::new("run")], args);
     }
     // Nothing to listen on: the plant lab shows the same program on traffic of its own.
+    setup::for_lab()?;
     let lab = build::tool("ot-xdp-lab")?;
     become_program(&lab, &[OsStr::new("run"), OsStr::new("--bin"), program.as_os_str()], args)
 }

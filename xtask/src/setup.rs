@@ -40,13 +40,11 @@ impl Tools {
     }
 }
 
-/// Programs that only tests use: program, package, what for.
-const FOR_TESTS: [(&str, &str, &str); 5] = [
-    ("ip", "iproute2", "tests in network namespaces"),
+/// Programs that only tests and the plant lab use: program, package, what for.
+const FOR_TESTS: [(&str, &str, &str); 3] = [
+    ("ip", "iproute2", "the plant lab and tests in network namespaces"),
     ("qemu-system-x86_64", "qemu-system-x86", "tests on other kernels"),
-    ("cpio", "cpio", "tests on other kernels"),
     ("busybox", "busybox-static", "tests on other kernels"),
-    ("python3", "python3", "tests with Python protocol stacks"),
 ];
 
 /// Packages with a C compiler.
@@ -90,6 +88,15 @@ pub fn ready() -> Result<Tools> {
     let tools = find_or_install(None)?;
     print(&tools);
     Ok(tools)
+}
+
+/// What the plant lab makes its namespaces with.
+pub fn for_lab() -> Result<()> {
+    if shell::on_path("ip").is_some() {
+        Ok(())
+    } else {
+        apt::install(&["iproute2"]).context("the plant lab needs `ip`")
+    }
 }
 
 /// Programs that only tests use: installs what is missing where that is possible. Fails only when `strict`.
