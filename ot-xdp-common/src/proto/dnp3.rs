@@ -290,7 +290,8 @@ fn header_crc<B: Bytes>(b: B, head: u64) -> u16 {
     let mut crc = 0u16;
     for i in 0..8 {
         let octet = (head >> (56 - 8 * i)) as u32;
-        crc = crc >> 8 ^ CRC_TABLE[b.index::<0xFF>(crc as u32 ^ octet)];
+        let at = b.index::<0xFF>(crc as u32 ^ octet);
+        crc = crc >> 8 ^ CRC_TABLE.get(at).copied().unwrap_or(0);
     }
     !crc
 }
