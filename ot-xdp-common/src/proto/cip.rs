@@ -301,3 +301,182 @@ fn next<B: Bytes>(b: B, w: &mut Walk) -> Step {
     w.mem[mem::WALKED] = walked + 1;
     w.inner(Cip::NUMBER, at, w.mem[mem::END])
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::String;
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::op::Class;
+    use crate::proto::Proto;
+    use crate::reason::Outcome;
+    use crate::testing::{Seen, cuts, hex, tcp};
+
+    const ROUTED_WRITE: &str = "6f003000466c255b00000000300000000000000000000000000000000800020000000000b2002000520220062401059d12004d0591055343414441002801c3000100630001000100";
+    const PACKED_WRITES: &str = "700046008c04e3bb000000006c6f766500000000000000000000000000000200a10004003ea6f925b100320006000a02200224010200060018004d0591055343414441002803c300010001004d0591055343414441002804c30001000200";
+    const PACKED_REPLIES: &str = "700030008c04e3bb00000000746f000000000000000000000000000000000200a10004003ea6f925b1001c0005008a000000020006000e00cc000000c3002a00cc000000c3000000";
+    const PCCC_READ: &str = "70003a0009a6183f000000000000000000000000000000000000000001000200a1000400ac6fa509b1002600d5e24b0220672401074d00e0312b3d0f0062c5a3ff944fffd64fffd84fff884fffbe4fffc04f";
+
+    /// SendRRData with this CIP message.
+    fn send(message: &[u8]) -> Seen {
+        let mut p = hex("6f000000c551c61800000000000000000000000000000000000000000000020000000000b2000000");
+        p[2..4].copy_from_slice(&(message.len() as u16 + 16).to_le_bytes());
+        p[38..40].copy_from_slice(&(message.len() as u16).to_le_bytes());
+        p.extend(message);
+        tcp(40000, 44818, &p)
+    }
+
+    fn lines(message: &str) -> Vec<String> {
+        send(&hex(message)).lines().split_off(1)
+    }
+
+    /// Multiple_Service_Packet of these messages.
+    fn pack(messages: &[Vec<u8>]) -> Vec<u8> {
+        let mut p = hex("0a0220022401");
+        p.extend((messages.len() as u16).to_le_bytes());
+        let mut offset = 2 + 2 * messages.len();
+        for m in messages {
+            p.extend((offset as u16).to_le_bytes());
+            offset += m.len();
+        }
+        p.extend(messages.concat());
+        p
+    }
+
+    /// Unconnected_Send of this message to slot 3.
+    fn route(message: &[u8]) -> Vec<u8> {
+        let mut p = hex("520220062401059d");
+        p.extend((message.len() as u16).to_le_bytes());
+        p.extend(message);
+        p.resize(p.len() + message.len() % 2, 0);
+        p.extend([1, 0, 1, 3]);
+        p
+    }
+
+    #[test]
+    fn the_class_gives_a_service_its_meaning() {
+        assert_eq!(lines("4d0220a12401"), ["cip:0x4d program-download! request"]);
+        assert_eq!(lines("4d0491055343414441 00c300010001 00"), ["cip:0x4d write! request"]);
+        assert_eq!(lines("4d03206b250001000000"), ["cip:0x4d write! request"]);
+        assert_eq!(lines("4e0220062401"), ["cip:0x4e session request"]);
+        assert_eq!(lines("4e0220f32401"), ["cip:0x4e control! request"]);
+        assert_eq!(lines("540220062401"), ["cip:0x54 session request"]);
+        assert_eq!(lines("0702208e2401"), ["cip:0x07 control! request"]);
+        assert_eq!(lines("0e0320f524013003"), ["cip:0x0e read request"]);
+        assert_eq!(lines("100320f5240130030000"), ["cip:0x10 config! request"]);
+        // No table says what 4D of this class is.
+        assert_eq!(lines("4d0220772401"), ["cip:0x4d unknown! request"]);
+        // The lock service: class 74 has no services of its own behind the controller.
+        assert_eq!(lines("4b04208e240120742401"), ["cip:0x4b config! request"]);
+    }
+
+    #[test]
+    fn paths_give_function_and_address() {
+        let op = |message: &str| send(&hex(message)).ops[1];
+        assert_eq!((op("0e0320f524013003").function, op("0e0320f524013003").addr), (0xF50E, 0x00F5_0001));
+        assert_eq!(op("0e04 2100 0003 2500 0102 ").addr, 0x0300_0201);
+        assert_eq!(op("4d0491055343414441 00").function, 0x0100_004D);
+        // Key, port with a long address, then the object.
+        let long = "0e 0c 340400000000000000 00 1204 31323334 2064 2402";
+        assert_eq!(op(&long.replacen("0c", "0a", 1)).addr, 0x0064_0002);
+        let many = send(&hex("4d0a 2801 2801 2801 2801 2801 2801 2801 2801 20a1 2401"));
+        assert_eq!(many.flags, flags::WALK_LIMIT);
+    }
+
+    #[test]
+    fn replies_are_named_by_their_service() {
+        assert_eq!(lines("cd000000"), ["cip:0x4d write response"]);
+        assert_eq!(lines("ce000000"), ["cip:0x4e response response"]);
+        assert_eq!(lines("d40001010001"), ["cip:0x54 session response"]);
+        assert_eq!(lines("87000800"), ["cip:0x07 control response"]);
+        assert_eq!(lines("cb01000000"), [""; 0]);
+    }
+
+    #[test]
+    fn carriers_and_what_they_carry() {
+        let s = tcp(40000, 44818, &hex(ROUTED_WRITE));
+        assert_eq!(s.lines(), ["enip:0x006f session request", "cip:0x52 session request", "cip:0x4d write! request"]);
+        assert_eq!((s.ops[1].unit, s.ops[2].unit), (0, 0x100));
+        assert_eq!(
+            tcp(40000, 44818, &hex(PACKED_WRITES)).lines(),
+            [
+                "enip:0x0070 session request",
+                "cip:0x0a session request",
+                "cip:0x4d write! request",
+                "cip:0x4d write! request"
+            ]
+        );
+        let s = tcp(44818, 40000, &hex(PACKED_REPLIES));
+        assert_eq!(s.paths(), ["enip:0x0070", "cip:0x0a", "cip:0x4c", "cip:0x4c"]);
+        assert_eq!(s.lines()[3], "cip:0x4c read response");
+        let s = send(&route(&pack(&[hex("0702208e2401"), hex("010220012401")])));
+        assert_eq!(s.paths(), ["enip:0x006f", "cip:0x52", "cip:0x0a", "cip:0x07", "cip:0x01"]);
+        assert_eq!((s.flags, s.class(), s.ops[4].unit), (0, Class::Control, 0x103));
+    }
+
+    #[test]
+    fn as_many_services_as_the_walk_remembers() {
+        let s = |n: usize| send(&pack(&vec![hex("010220012401"); n]));
+        assert_eq!((s(62).ops.len(), s(62).flags), (64, 0));
+        assert_eq!((s(63).ops.len(), s(63).flags), (64, flags::WALK_LIMIT));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_can_be_anything() {
+        let mut message = hex("010220012401");
+        for depth in 1..5 {
+            message = route(&message);
+            let s = send(&message);
+            assert_eq!(s.class() == Class::Unknown, depth == 4, "{:?}", s.lines());
+        }
+        let s = send(&pack(&[pack(&[hex("0702208e2401")])]));
+        assert_eq!((s.lines()[2].as_str(), s.flags), ("cip:0x0a unknown! request", flags::WALK_LIMIT));
+    }
+
+    #[test]
+    fn offsets_that_lead_nowhere_are_malformed() {
+        for offset in [0, 3, 200] {
+            let mut p = pack(&[hex("0702208e2401")]);
+            p[8] = offset;
+            let s = send(&p);
+            assert_eq!((s.outcome, s.paths().len()), (Outcome::Malformed, 2), "{offset}");
+        }
+    }
+
+    #[test]
+    fn pccc_gives_its_carrier_the_class() {
+        let s = tcp(40000, 44818, &hex(PCCC_READ));
+        assert_eq!(s.lines(), ["enip:0x0070 session request", "cip:0x4b read request"]);
+        assert_eq!(lines("4b0220672401 074d00e0312b3d 0f 00 0100 80 06"), ["cip:0x4b control! request"]);
+        assert_eq!(lines("4b0220672401 074d00e0312b3d 06 00 0100 03"), ["cip:0x4b diagnostic request"]);
+        assert_eq!(lines("4b0220672401 074d00e0312b3d 08 00 0100"), ["cip:0x4b write! request"]);
+        assert_eq!(lines("4b0220672401 074d00e0312b3d 0f 00 0100 ff"), ["cip:0x4b unknown! request"]);
+        assert_eq!(lines("cb000000 074d00e0312b3d 4f 00 0100"), ["cip:0x4b response response"]);
+    }
+
+    #[test]
+    fn every_operation_has_its_row() {
+        let mut rows = Vec::new();
+        Proto::Cip.rows(&mut |r| rows.push(r));
+        for message in ["4d0220a12401", "0402206b2401", "4e02206c2401", "4b0220672401 074d00e0312b3d 07 00 0100 01"] {
+            let s = send(&hex(message));
+            let row = rows.iter().find(|r| r.function == s.ops[1].function);
+            assert_eq!(row.map(|r| (r.class, r.state_changing)), Some((s.ops[1].class(), true)), "{message}");
+        }
+        let twice = rows.iter().enumerate().find(|(i, a)| rows[..*i].iter().any(|b| a.function == b.function));
+        // The trend object's read is also that of a tag.
+        assert!(twice.is_none_or(|(_, r)| r.function == 0x724C), "{twice:?}");
+    }
+
+    #[test]
+    fn no_cut_changes_the_meaning() {
+        for p in [ROUTED_WRITE, PACKED_WRITES, PACKED_REPLIES, PCCC_READ] {
+            cuts(&hex(p), &[], &|p| tcp(40000, 44818, p));
+            cuts(&hex(p), &[], &|p| tcp(40000, 4102, p));
+        }
+    }
+}

@@ -70,7 +70,6 @@ impl Protocol for CipIo {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::flags;
     use crate::reason::Outcome;
     use crate::testing::{cuts, hex, udp};

@@ -213,3 +213,76 @@ fn few<B: Bytes>(b: B, w: &Walk) -> Step {
     let Some(command) = b.le16(w.off) else { return Step::REFUSE };
     if command > 0xFF || COMMANDS[command as usize & 0xFF] == Kind::UNLISTED.0 { Step::REFUSE } else { unread(w) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Outcome;
+    use crate::testing::{cuts, hex, tcp, udp};
+
+    const REGISTER: &str = "65000400000000000000000000000000000000000000000001000000";
+    const REGISTERED: &str = "65000400c551c6180000000000000000000000000000000001000000";
+    const LIST: &str = "630000000000000000000000000000000000000000000000";
+    const LISTED: &str = "63003c00000000000000000000000000000000000000000001000c00360001000002af1200000000000000000000000001000e003600140b60311a066c0014313735362d4c36312f42204c4f47495835353631ff";
+    const STOP: &str = "6f001600dfccc6ed00000000000000000000000000000000000000000000020000000000b20006000702208e2401";
+
+    #[test]
+    fn sessions_and_lists() {
+        assert_eq!(tcp(40000, 44818, &hex(REGISTER)).lines(), ["enip:0x0065 session request"]);
+        assert_eq!(tcp(44818, 40000, &hex(REGISTERED)).lines(), ["enip:0x0065 session response"]);
+        assert_eq!(udp(40000, 44818, &hex(LIST)).lines(), ["enip:0x0063 discovery request"]);
+        // Between equal ports the data decide.
+        assert_eq!(udp(44818, 44818, &hex(LIST)).lines(), ["enip:0x0063 discovery request"]);
+        assert_eq!(udp(44818, 44818, &hex(LISTED)).lines(), ["enip:0x0063 discovery response"]);
+        for p in [REGISTER, LIST, LISTED, STOP] {
+            cuts(&hex(p), &[], &|p| tcp(40000, 44818, p));
+        }
+    }
+
+    #[test]
+    fn errors_are_responses() {
+        let failed = "6f000000c551c61801000000000000000000000000000000";
+        assert_eq!(tcp(44818, 44818, &hex(failed)).lines(), ["enip:0x006f session response"]);
+    }
+
+    #[test]
+    fn pipelined_and_split_pdus() {
+        let s = tcp(40000, 44818, &hex(&[REGISTER, STOP].concat()));
+        assert_eq!(s.paths(), ["enip:0x0065", "enip:0x006f", "cip:0x07"]);
+        assert_eq!(s.flags, flags::PIPELINED);
+        let s = tcp(40000, 44818, &hex(&LISTED[..100]));
+        assert_eq!((s.paths(), s.flags), (["enip:0x0063".into()].into(), flags::SPLIT));
+    }
+
+    #[test]
+    fn an_item_longer_than_its_pdu_is_malformed_and_still_named() {
+        let mut near = hex(STOP);
+        near[38] = 0x60;
+        let s = tcp(40000, 44818, &near);
+        assert_eq!((s.paths(), s.flags), (["enip:0x006f".into(), "cip:0x07".into()].into(), flags::MALFORMED));
+    }
+
+    #[test]
+    fn found_off_its_port_by_the_whole_signature() {
+        let s = tcp(40000, 4102, &hex(STOP));
+        assert_eq!(s.lines(), ["enip:0x006f session request", "cip:0x07 control! request"]);
+        assert_eq!(s.flags, flags::PORT_MISMATCH);
+        assert_eq!(tcp(4102, 40000, &hex(REGISTERED)).lines(), ["enip:0x0065 session response"]);
+        // Command, length, status, options, interface, count, first item.
+        for (at, value) in [(1, 1), (2, 15), (8, 0x6B), (20, 1), (24, 1), (30, 0), (30, 5), (32, 1)] {
+            let mut near = hex(STOP);
+            near[at] = value;
+            assert_eq!(tcp(40000, 4102, &near).outcome, Outcome::NotOt, "octet {at}");
+        }
+        assert_eq!(tcp(40000, 4102, &hex(LIST)).outcome, Outcome::NotOt);
+        assert_eq!(tcp(40000, 4102, &hex(&STOP[..60])).outcome, Outcome::NotOt);
+    }
+
+    #[test]
+    fn what_is_not_a_pdu_stays_unparsed() {
+        assert_eq!(tcp(40000, 44818, &[0]).outcome, Outcome::Unparsed);
+        assert_eq!(tcp(40000, 44818, &hex(&LIST.replacen("63", "62", 1))).outcome, Outcome::Unparsed);
+        let s = tcp(40000, 44818, &hex(&STOP[..32]));
+        assert_eq!((s.outcome, s.flags), (Outcome::Unparsed, flags::SPLIT));
+    }
+}

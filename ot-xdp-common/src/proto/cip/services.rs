@@ -3,9 +3,7 @@
 //! Source: The CIP Networks Library, volume 1, appendix A (common services) and chapter 5 (object classes); volume 5 (CIP
 //! Safety); Rockwell Automation 1756-PM020 (tags); Rockwell's own classes as measured in captures of RSLogix.
 
-use super::{
-    CONNECTION_MANAGER, PCCC, PROGRAM, REPLY, SYMBOL, SYMBOLIC, TEMPLATE, TREND, with_pccc,
-};
+use super::{CONNECTION_MANAGER, PCCC, PROGRAM, REPLY, SYMBOL, SYMBOLIC, TEMPLATE, TREND, with_pccc};
 use crate::op::{Class, Kind};
 use crate::proto::{Protocol, Row, pccc};
 
