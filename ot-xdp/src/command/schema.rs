@@ -51,10 +51,10 @@ struct Operations {
 #[derive(Serialize)]
 struct OperationRow {
     protocol: &'static str,
-    /// Path as in events: behind the protocol's name.
+    /// Path as in events: behind the protocol's name; empty for a protocol with one function.
     function: String,
-    /// The function in the encoding of the maps.
-    code: u32,
+    /// The function in the encoding of the maps: several where one service is told apart by the object it is for.
+    codes: Vec<u32>,
     name: &'static str,
     class: &'static str,
     state_changing: bool,
@@ -110,21 +110,30 @@ fn protocols() -> Vec<ProtocolRow> {
     Proto::ALL.iter().map(row).collect()
 }
 
+/// The lines of all function tables; those that people cannot tell apart are one, with all their codes.
 fn operations() -> Vec<OperationRow> {
-    let mut rows = Vec::new();
+    let mut rows: Vec<OperationRow> = Vec::new();
     for proto in Proto::ALL {
+        let first = rows.len();
         proto.rows(&mut |row| {
             let mut function = String::new();
             // Writing to a `String` does not fail.
             let _ = proto.path(row.function, &mut function);
-            rows.push(OperationRow {
-                protocol: proto.name(),
-                function,
-                code: row.function,
-                name: row.name,
-                class: row.class.word(),
-                state_changing: row.state_changing,
-            });
+            let (class, state_changing) = (row.class.word(), row.state_changing);
+            let same = |r: &&mut OperationRow| {
+                (r.function.as_str(), r.name, r.class, r.state_changing) == (&function, row.name, class, state_changing)
+            };
+            match rows.iter_mut().skip(first).find(same) {
+                Some(known) => known.codes.push(row.function),
+                None => rows.push(OperationRow {
+                    protocol: proto.name(),
+                    function,
+                    codes: vec![row.function],
+                    name: row.name,
+                    class,
+                    state_changing,
+                }),
+            }
         });
     }
     rows
@@ -150,14 +159,15 @@ mod tests {
         let rows = operations();
         let mut seen = BTreeSet::new();
         for r in &rows {
-            assert!(!r.function.is_empty() && !r.name.is_empty(), "{} {:#x}", r.protocol, r.code);
+            assert!(!r.name.is_empty(), "{} {:x?}", r.protocol, r.codes);
             let key = (r.protocol, format!("{} {}", r.function, r.name));
             assert!(seen.insert(key.clone()), "{key:?} is there twice");
         }
         for proto in Proto::ALL {
             let mut count = 0;
             proto.rows(&mut |_| count += 1);
-            assert_eq!(rows.iter().filter(|r| r.protocol == proto.name()).count(), count, "{}", proto.name());
+            let of_proto = rows.iter().filter(|r| r.protocol == proto.name());
+            assert_eq!(of_proto.map(|r| r.codes.len()).sum::<usize>(), count, "{}", proto.name());
             assert!(count > 0, "{} has no rows", proto.name());
         }
     }
