@@ -15,6 +15,8 @@ const LEAVES: [&str; 5] = ["asset", "bindings", "config", "health", "sys"];
 const MODULES: [(&str, &[&str]); 17] = [
     ("asset", &[]),
     ("bindings", &[]),
+    // Options of the command line are laid over the configuration.
+    ("cli", &[]),
     ("config", &["bindings", "cli"]),
     ("health", &[]),
     ("sys", &[]),
@@ -30,25 +32,9 @@ const MODULES: [(&str, &[&str]); 17] = [
     ("sink", &["event"]),
     // Never an event: nothing that was detected may block a frame without a person.
     ("policy", &[]),
-    // The one that connects the stages, and the command line around it.
+    // The one that connects the stages, and the subcommands around it.
     ("pipeline", &["aggregate", "baseline", "capture", "detect", "event", "object", "policy", "sink", "source"]),
-    ("cli", &[]),
-    (
-        "command",
-        &[
-            "aggregate",
-            "baseline",
-            "capture",
-            "cli",
-            "detect",
-            "event",
-            "object",
-            "pipeline",
-            "policy",
-            "sink",
-            "source",
-        ],
-    ),
+    ("command", &["capture", "cli", "event", "object", "pipeline", "policy", "source"]),
 ];
 
 /// Crate, and the crates that it may depend on; `None` for any but those of the other side.
