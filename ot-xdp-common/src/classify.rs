@@ -58,7 +58,12 @@ pub fn prepare<B: Bytes, E: Bindings + Envelope>(b: B, f: &mut Frame, w: &mut Wa
 
 /// The rest of [`prepare`] for IPv6 with extension headers.
 #[inline(always)]
-pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope>(
+    b: B,
+    f: &mut Frame,
+    w: &mut Walk,
+    env: &mut E,
+) -> Prepared {
     let payload = frame::ipv6_chain(b.until(f.end), f);
     candidates(payload, b, f, w, env)
 }

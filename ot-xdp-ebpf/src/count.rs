@@ -44,8 +44,10 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
         return;
     }
     if s.walk.n_ops == 0 {
-        // Malformed before any function could be read: counted under the protocol, without a function.
-        s.walk.push(Op { tag: Tag::new(s.walk.root, 0, Dir::Unknown, 0), ..Op::default() });
+        // Malformed before any function could be read: counted under the protocol, without a function. The slot is
+        // borrowed; the number of operations stays 0.
+        s.walk.ops[0] = Op { tag: Tag::new(s.walk.root, 0, Dir::Unknown, 0), ..Op::default() };
+        s.walk.lead = 0;
     }
     let lead_class = s.walk.ops[s.walk.lead as usize & (OPS - 1)].tag.kind().class();
     if let Some(n) = port.classes.get_mut(lead_class as usize) {
