@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cli::{ModeArg, RunArgs};
@@ -134,6 +133,9 @@ impl Sensor {
         let end =
             duration.map_or_else(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX)), |d| Instant::now() + d);
         let mut records = Vec::new();
+        // When the interfaces are looked at again. Kept here and not in a future of its own: the ring's clock would
+        // cancel that one before the burst is over.
+        let mut look = None;
         loop {
             tokio::select! {
                 biased;
@@ -146,7 +148,11 @@ impl Sensor {
                     self.pipeline.first_seen(&records)?;
                     records.clear();
                 }
-                () = settled(&mut links) => self.reconcile().await?,
+                Some(()) = links.recv() => look = Some(Instant::now() + SETTLE),
+                () = sleep_until(look.unwrap_or(end)), if look.is_some() => {
+                    look = None;
+                    self.reconcile().await?;
+                }
             }
         }
         Ok(())
@@ -200,14 +206,4 @@ impl Sensor {
         self.kernel.detach_all();
         tracing::info!("detached");
     }
-}
-
-/// Waits for a link change and for the burst to be over.
-async fn settled(links: &mut mpsc::Receiver<()>) {
-    if links.recv().await.is_none() {
-        // The netlink task has ended; nothing will come any more.
-        std::future::pending::<()>().await;
-    }
-    tokio::time::sleep(SETTLE).await;
-    while links.try_recv().is_ok() {}
 }
