@@ -121,3 +121,32 @@ fn an_occupied_interface_is_refused() {
     assert!(said.contains("ot_xdp") && said.contains("xdp off"), "names the program and says what to do: {said}");
     assert!(first.stop().expect("first ends").success());
 }
+
+/// The sensor is killed while a client is at work: no request is lost, and nothing of the program stays behind.
+#[test]
+fn a_dead_sensor_is_a_wire() {
+    if !is_root() {
+        skip!("needs root for namespaces and XDP");
+    }
+    let (Some(bin), Some(lab)) = (harness::binary(), harness::lab()) else {
+        skip!("the release binary is not built: run `cargo xtask test`");
+    };
+    let plant = Plant::new(&format!("otdead{}", std::process::id())).expect("namespaces");
+    let mut sensor = plant.command("br", &bin);
+    sensor.args(["run", "-i", "p-it", "-i", "p-ot"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut sensor = Guard(sensor.spawn().expect("sensor"));
+    let address = format!("{OT}:502");
+    let mut server = plant.command("ot", &lab);
+    let _server = Guard(server.args(["modbus-server", &address]).stdout(Stdio::null()).spawn().expect("server"));
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(plant.xdp("p-it").expect("link"), "attached");
+    let mut client = plant.command("it", &lab);
+    let client = client.args(["modbus-client", &address, "300", "5"]).stdout(Stdio::piped()).spawn().expect("client");
+    std::thread::sleep(Duration::from_millis(500));
+    sensor.0.kill().expect("kill -9");
+    sensor.0.wait().expect("gone");
+    let done = client.wait_with_output().expect("client ends");
+    assert!(done.status.success(), "the session went on");
+    assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "reads 270 writes 30");
+    assert!(!plant.xdp("p-it").expect("link"), "nothing stays attached");
+}

@@ -64,6 +64,18 @@ impl Plant {
         ip(&all)
     }
 
+    /// Is an XDP program attached to a bridge port?
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn xdp(&self, port: &str) -> Result<bool> {
+        let out = Command::new("ip").args(["-n", &self.namespace("br"), "link", "show", port]).output()?;
+        if !out.status.success() {
+            bail!("ip link show {port}: {}", String::from_utf8_lossy(&out.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).contains("xdp"))
+    }
+
     /// A command that runs inside a namespace.
     pub fn command(&self, side: &str, program: &Path) -> Command {
         let mut c = Command::new("ip");

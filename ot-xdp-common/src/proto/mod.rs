@@ -6,7 +6,8 @@
 //!    unit struct that implements [`Protocol`], its function table with [`functions!`], tests.
 //! 2. Add one line to the `protocols!` list below: number, type, module, and in brackets the modules that its PDUs lead
 //!    to by [`Walk::inner`]. Numbers are map format: take the next one, never reuse one.
-//! 3. Add test vectors `tests/data/<name>.toml` and the README's row (`cargo xtask tidy` prints it).
+//! 3. Add a capture to `tests/data/captures/live` with its labels, the program's budget to `tests/data/budget.toml` and
+//!    the README's row (`cargo xtask tidy` prints it).
 //!
 //! Nothing else: the kernel program, replay, the port table, the schema and the benches are made from the list.
 //!

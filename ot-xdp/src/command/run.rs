@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cli::{ModeArg, RunArgs};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::event::Attach;
 use crate::event::ecs::Mode;
 use crate::pipeline::{self, Pipeline, Settings};
@@ -35,10 +35,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         bail!(why);
     }
     if config.capture.interfaces.is_empty() {
-        bail!(
-            "no interface given: `ot-xdp run --interface IF`; `ot-xdp doctor` lists the interfaces of this host and what \
-             they can do"
-        );
+        let reason = "none given; `ot-xdp doctor` lists the interfaces of this host and what they can do".to_owned();
+        return Err(ConfigError::Option { option: "--interface", reason }.into());
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
