@@ -10,7 +10,7 @@ use ot_xdp_common::wire::{FirstSeen, PortValue};
 use crate::aggregate::Aggregator;
 use crate::event::ecs::{self, Mode, Observer};
 use crate::event::{self, Attach, Event, Sensor, Sequencer};
-use crate::sink::Lines;
+use crate::sink::Sink;
 use crate::source::{Clock, PortId, Snapshot};
 
 /// What the pipeline is told at its start.
@@ -26,12 +26,13 @@ pub struct Settings {
 }
 
 /// One run of the sensor or one capture.
-pub struct Pipeline<W: Write> {
+pub struct Pipeline<S: Sink> {
     aggregator: Aggregator,
     sequencer: Sequencer,
     observer: Observer,
     clock: Clock,
-    sink: Lines<W>,
+    sink: S,
+    dropped_before: u64,
     settings: Settings,
     begin: Instant,
     totals: Totals,
@@ -46,13 +47,13 @@ pub struct Totals {
     pub operations: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Every interval's accounting held.
     pub accounting_ok: bool,
-    /// Events written.
+    /// Events made.
     pub events: u64,
 }
 
-impl<W: Write> Pipeline<W> {
-    /// A pipeline that writes to `out`.
-    pub fn new(settings: Settings, clock: Clock, out: W) -> Pipeline<W> {
+impl<S: Sink> Pipeline<S> {
+    /// A pipeline into `sink`.
+    pub fn new(settings: Settings, clock: Clock, sink: S) -> Pipeline<S> {
         let sequencer = Sequencer::new();
         let hostname = hostname();
         let observer = Observer {
@@ -68,7 +69,8 @@ impl<W: Write> Pipeline<W> {
             sequencer,
             observer,
             clock,
-            sink: Lines::new(out),
+            sink,
+            dropped_before: 0,
             settings,
             begin: Instant::now(),
             totals: Totals { accounting_ok: true, ..Totals::default() },
@@ -120,9 +122,10 @@ impl<W: Write> Pipeline<W> {
         let sensor = Sensor {
             uptime_s: self.begin.elapsed().as_secs(),
             flow_capacity: u64::from(self.settings.flow_capacity),
-            events_dropped: 0,
-            events_dropped_now: 0,
+            events_dropped: self.sink.dropped(),
+            events_dropped_now: self.sink.dropped() - self.dropped_before,
         };
+        self.dropped_before = self.sink.dropped();
         for e in event::of_interval(interval, sensor, |p| attach(&p.id.name)) {
             if self.settings.first_seen || !matches!(e, Event::FirstSeen(_)) {
                 self.emit(&e)?;
@@ -135,8 +138,13 @@ impl<W: Write> Pipeline<W> {
         let stamp = self.sequencer.next_stamp();
         let document = ecs::render(event, &stamp, &self.observer, &self.clock);
         self.sink.write(&document)?;
-        self.totals.events = self.sink.written();
+        self.totals.events = self.sequencer.emitted();
         Ok(())
+    }
+
+    /// The sink, for its end.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.sink
     }
 
     /// What was seen so far.

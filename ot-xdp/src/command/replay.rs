@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::event::Attach;
 use crate::event::ecs::Mode;
 use crate::pipeline::{self, Pipeline, Settings};
+use crate::sink::Lines;
 use crate::source::Clock;
 use crate::source::replay::{Engine, KernelEngine, Record, UserEngine};
 
@@ -64,7 +65,7 @@ fn events(file: &Path, mut engine: Box<dyn Engine>, config: &Config, summary: bo
         first_seen: config.events.first_seen,
     };
     let out: Out = BufWriter::new(std::io::stdout().lock());
-    let mut pipeline = Pipeline::new(settings, Clock::CAPTURE, out);
+    let mut pipeline = Pipeline::new(settings, Clock::CAPTURE, Lines(out));
     let mut ticks = Ticks::new(config.events.interval);
     let mut last = 0;
     let faults = read(file, engine.as_mut(), &mut |engine, _, at_ns| {

@@ -1,7 +1,7 @@
 //! `ot-xdp run`: interfaces in, events out, until told to stop.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, StdoutLock};
+use std::io::BufWriter;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::config::{Config, ConfigError};
 use crate::event::Attach;
 use crate::event::ecs::Mode;
 use crate::pipeline::{self, Pipeline, Settings};
+use crate::sink::Queued;
 use crate::source::kernel::{AttachMode, Kernel, KernelError, Options, refuse_occupied};
 use crate::source::{Clock, PortId};
 use crate::sys::link::{self, Link};
@@ -23,7 +24,8 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How often the ring is emptied. A clock and not a wake-up: the kernel program then wakes nobody from its hot path.
 const RING_POLL: Duration = Duration::from_millis(25);
 
-type Out = BufWriter<StdoutLock<'static>>;
+/// How long the end waits for a slow reader.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// Runs the subcommand.
 ///
@@ -56,7 +58,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 /// The running sensor.
 struct Sensor {
     kernel: Kernel,
-    pipeline: Pipeline<Out>,
+    pipeline: Pipeline<Queued>,
     wanted: Vec<String>,
     mode: AttachMode,
     allow_fallback: bool,
@@ -75,10 +77,9 @@ impl Sensor {
             flow_capacity: config.counters.flows,
             first_seen: config.events.first_seen,
         };
-        let out = BufWriter::new(std::io::stdout().lock());
         let mut sensor = Sensor {
             kernel,
-            pipeline: Pipeline::new(settings, Clock::now(), out),
+            pipeline: Pipeline::new(settings, Clock::now(), Queued::new(BufWriter::new(std::io::stdout()))),
             wanted: config.capture.interfaces.clone(),
             mode: match config.capture.attach_mode {
                 ModeArg::Native => AttachMode::Native,
@@ -203,5 +204,8 @@ impl Sensor {
         }
         self.kernel.detach_all();
         tracing::info!("detached");
+        if !self.pipeline.sink().close(LAST_EVENTS) {
+            tracing::warn!("the reader of the events did not take the last ones");
+        }
     }
 }
