@@ -55,6 +55,36 @@ impl Pair {
     }
 }
 
+/// The flow map is full: further functions go to the overflow bucket, and every total stays exact.
+#[test]
+fn a_full_flow_map_keeps_totals_exact() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    const KEYS: u32 = 1_000;
+    let mut kernel = KernelEngine::new(BindingTable::default(), KEYS).expect("the kernel program loads");
+    let mut user = UserEngine::new(BindingTable::default(), KEYS);
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 52, 0, 1, 0x40, 0, 64, 6, 0, 0];
+    frame.extend([
+        10, 1, 0, 0, 10, 0, 0, 2, 0x9C, 0x40, 0x01, 0xF6, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0, 0, 0, 0, 0, 0,
+    ]);
+    frame.extend([0, 1, 0, 0, 0, 6, 1, 3, 0, 10, 0, 2]);
+    for i in 0..3_000u16 {
+        frame[28..30].copy_from_slice(&i.to_be_bytes());
+        let n = u64::from(i) + 1;
+        let (k, u) = (kernel.frame(n, &frame, n).expect("kernel"), user.frame(n, &frame, n).expect("user"));
+        assert_eq!((k.functions, u.functions), (vec!["modbus:3".to_owned()], vec!["modbus:3".to_owned()]));
+    }
+    for snapshot in [kernel.snapshot(0).expect("kernel"), user.snapshot(0).expect("user")] {
+        let port = snapshot.ports[0].1;
+        let in_flows: u64 = snapshot.flows.iter().map(|(_, v)| v.frames).sum();
+        let in_overflow: u64 = snapshot.overflow.iter().map(|(.., v)| v.frames).sum();
+        assert!(port.overflow_frames > 0, "the map is too small for 3,000 conversations");
+        assert_eq!((port.frames, in_flows + in_overflow), (3_000, 3_000), "no frame is missing from the books");
+        assert_eq!(port.overflow_frames, in_overflow, "the port and the bucket agree");
+    }
+}
+
 /// xorshift64*: the same mutations on every machine.
 struct Random(u64);
 

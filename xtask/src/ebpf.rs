@@ -83,6 +83,9 @@ pub fn build(tools: &Tools) -> Result<()> {
     }
     let object = compile(tools, SENSOR)?;
     check_panics(&object)?;
+    // Once more: the compilation may have brought the lock file up to date.
+    let fingerprint = stamp::fingerprint(&shell::root()).context("cannot read the sources of the kernel program")?;
+    let stamp = format!("{fingerprint}\n{}\n", tools.identity());
     // Never an old stamp beside a new object, nor the reverse: the stamp goes first and comes last.
     if stamp_file.exists() {
         fs::remove_file(&stamp_file)?;

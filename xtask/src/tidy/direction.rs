@@ -34,7 +34,7 @@ const MODULES: [(&str, &[&str]); 17] = [
     ("policy", &[]),
     // The one that connects the stages, and the subcommands around it.
     ("pipeline", &["aggregate", "baseline", "capture", "detect", "event", "object", "policy", "sink", "source"]),
-    ("command", &["capture", "cli", "event", "object", "pipeline", "policy", "source"]),
+    ("command", &["capture", "cli", "event", "object", "pipeline", "policy", "sink", "source"]),
 ];
 
 /// Crate, and the crates that it may depend on; `None` for any but those of the other side.
