@@ -60,7 +60,7 @@ fn events_of_every_capture_are_valid_and_equal_in_both_engines() {
             harness::schema::check_all(&events);
             let sequence: Vec<u64> = events.iter().filter_map(|e| e["event"]["sequence"].as_u64()).collect();
             assert_eq!(sequence, (1..=events.len() as u64).collect::<Vec<_>>(), "{path}: sequence without a gap");
-            let of = |action: &str| events.iter().filter(move |e| e["event"]["action"] == action);
+            let of = |action: &'static str| events.iter().filter(move |e| e["event"]["action"] == action);
             assert!(of("otxdp-stats").count() > 0, "{path}: no health event");
             assert!(of("otxdp-stats").all(|e| e["otxdp"]["health"]["status"] == "ok"), "{path}: the books are off");
             let mut ops: Vec<String> = of("ot-flow-summary").map(|e| e["otxdp"]["ops"].to_string()).collect();
