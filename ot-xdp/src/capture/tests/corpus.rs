@@ -1,7 +1,6 @@
 //! Reads the shared corpus, where there is one.
 
 use std::fs;
-use std::time::Instant;
 
 use super::*;
 
@@ -37,41 +36,5 @@ fn every_capture_of_the_corpus_has_the_frames_of_its_manifest() {
         }
         assert_eq!(delivered + capture.skipped(), packets, "{}", path.display());
         assert_eq!(capture.position(), capture.size());
-    }
-}
-
-/// Prints the rate of reading; run with `cargo test --release -p ot-xdp --lib throughput -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn throughput() {
-    use flate2::{Compression, write::GzEncoder};
-    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-    use std::io::Write;
-
-    let files: Vec<Vec<u8>> = corpus().iter().map(|(path, _)| fs::read(path).expect("reads")).collect();
-    let gzip = |file: &Vec<u8>| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(file).expect("memory");
-        encoder.finish().expect("memory")
-    };
-    let zstd = |file: &Vec<u8>| compress_to_vec(&file[..], CompressionLevel::Fastest);
-    let octets: usize = files.iter().map(Vec::len).sum();
-    for (name, files) in [
-        ("plain", files.clone()),
-        ("gzip", files.iter().map(gzip).collect()),
-        ("zstd", files.iter().map(zstd).collect::<Vec<_>>()),
-    ] {
-        let (mut best, mut frames) = (f64::INFINITY, 0);
-        for _ in 0..5 {
-            let inputs = files.clone();
-            let start = Instant::now();
-            frames = inputs
-                .into_iter()
-                .map(|file| Capture::from_reader(name, Cursor::new(file)).map_or(0, Iterator::count))
-                .sum();
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        let (mb, rate) = (octets as f64 / 1e6, frames as f64 / best);
-        println!("{name}: {mb:.0} MB of capture, {:.0} MB/s, {:.2} million frames/s", mb / best, rate / 1e6);
     }
 }
