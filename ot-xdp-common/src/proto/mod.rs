@@ -79,8 +79,11 @@ pub trait Protocol {
     const TITLE: &'static str;
     /// Registered ports and EtherTypes.
     const BINDING: Binding;
-    /// Candidates by content.
+    /// Candidates by content, at most eight.
     const SNIFF: &'static [Sniff] = Sniff::NEVER;
+    /// Is the strong signature worth less than about 40 bits? Off its port such a protocol is named only once it
+    /// matched in both directions.
+    const WEAK: bool = false;
     /// Parses one thing at [`Walk::off`].
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step;
     /// Writes a function as a path without the protocol's name, e.g. `3` or `job/0x04`.
@@ -191,7 +194,8 @@ macro_rules! protocols {
         pub fn sniff(first: u32, l4: u8) -> u8 {
             $({
                 const S: &[Sniff] = <$module::$variant as Protocol>::SNIFF;
-                if hit::<0>(S, first, l4) | hit::<1>(S, first, l4) | hit::<2>(S, first, l4) | hit::<3>(S, first, l4) {
+                if hit::<0>(S, first, l4) | hit::<1>(S, first, l4) | hit::<2>(S, first, l4) | hit::<3>(S, first, l4)
+                    | hit::<4>(S, first, l4) | hit::<5>(S, first, l4) | hit::<6>(S, first, l4) | hit::<7>(S, first, l4) {
                     return $nr;
                 }
             })+
