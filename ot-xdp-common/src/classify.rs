@@ -1,11 +1,14 @@
 //! From a frame to its operations and its outcome: envelope, choice of candidates, walk, worst operation.
 
 use crate::bytes::Bytes;
+use crate::flags;
 use crate::frame::{self, Envelope, Frame, Payload, TCP, UDP};
 use crate::op::Dir;
 use crate::proto;
 use crate::reason::Outcome;
-use crate::walk::{Driven, Hint, Steps, Walk, drive, refused, start};
+use crate::service;
+use crate::stream::{self, Memory, Next};
+use crate::walk::{Driven, Hint, LEARNED, Mode, Steps, Walk, drive, refused, start};
 
 /// Which table a binding is looked up in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,28 +40,27 @@ pub trait Bindings {
 /// What the envelope and the choice of candidates came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepared {
-    /// Run the first step of [`Walk::root`], then [`crate::walk::drive`].
-    Walk,
+    /// See [`Next`].
+    Next(Next),
     /// Call [`prepare_ipv6_chain`].
     Ipv6Chain,
-    /// Nothing to walk.
-    Outcome(Outcome),
 }
 
 /// Reads the envelope of a frame and starts the walk with the best candidate.
 #[inline(always)]
-pub fn prepare<B: Bytes, E: Bindings + Envelope>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+pub fn prepare<B: Bytes, E: Bindings + Envelope + Memory>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
     w.clear();
     w.root = 0;
     w.hint = 0;
     w.registered = 0;
+    w.mode = Mode::Alone as u32;
     let payload = frame::parse(b, f, env);
     candidates(payload, b, f, w, env)
 }
 
 /// The rest of [`prepare`] for IPv6 with extension headers.
 #[inline(always)]
-pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope>(
+pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope + Memory>(
     b: B,
     f: &mut Frame,
     w: &mut Walk,
@@ -69,58 +71,97 @@ pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope>(
 }
 
 #[inline(always)]
-fn candidates<B: Bytes, E: Bindings>(payload: Payload, b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
-    match payload {
+fn candidates<B: Bytes, E: Bindings + Memory>(
+    payload: Payload,
+    b: B,
+    f: &mut Frame,
+    w: &mut Walk,
+    env: &mut E,
+) -> Prepared {
+    let outcome = match payload {
         Payload::Transport => {
-            w.stage = 0;
+            w.stage = Stage::Destination as u32;
+            w.begin = f.off;
+            w.end = f.end;
+            if next_candidate(b, f, w, env) {
+                return Prepared::Next(if w.registered != 0 { stream::enter(b, f, w, env) } else { Next::Walk });
+            }
+            Outcome::NotOt
         }
-        Payload::Layer2 => return layer2(b, f, w, env),
+        Payload::Layer2 => return Prepared::Next(layer2(b, f, w, env)),
         Payload::Ipv6Chain => return Prepared::Ipv6Chain,
-        Payload::Empty => return Prepared::Outcome(empty(f, env)),
-        Payload::OtherIp => return Prepared::Outcome(Outcome::NotOt),
-        Payload::Fragment => return Prepared::Outcome(Outcome::Fragment),
-        Payload::Bad => return Prepared::Outcome(Outcome::BadEnvelope),
-    }
-    w.begin = f.off;
-    w.end = f.end;
-    if next_candidate(b, f, w, env) { Prepared::Walk } else { Prepared::Outcome(Outcome::NotOt) }
+        Payload::Empty => empty(f, w, env),
+        Payload::OtherIp => Outcome::NotOt,
+        Payload::Fragment => Outcome::Fragment,
+        Payload::Bad => Outcome::BadEnvelope,
+    };
+    Prepared::Next(Next::Count(outcome))
 }
 
-/// Starts the walk with the next candidate for the payload: the protocol of the destination port, of the source port,
-/// by content. False when none is left.
-///
-/// One after the other and not all at once: most frames need only the first, and the others cost look-ups.
+/// The candidates of a payload, one after the other and not all at once: most frames need only the first, and the
+/// others cost look-ups.
+#[repr(u32)]
+enum Stage {
+    /// The protocol registered for the destination port, and those that share the port.
+    Destination = 0,
+    /// The same for the source port.
+    Source = 1,
+    /// Services learned from earlier frames.
+    Learned = 2,
+    /// By the first octets.
+    Content = 3,
+}
+
+/// Starts the walk with the next candidate for the payload. False when none is left.
 #[inline(always)]
-pub fn next_candidate<B: Bytes, E: Bindings>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> bool {
+pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> bool {
     let table = if f.l4 == UDP { Table::Udp } else { Table::Tcp };
     let tried = w.root;
-    if w.stage == 0 {
-        w.stage = 1;
-        let proto = env.proto(table, f.dport);
+    if w.stage == Stage::Destination as u32 {
+        let proto = if tried == 0 { env.proto(table, f.dport) } else { proto::sharing(tried) };
         if proto != 0 {
             w.registered = 1;
             return restart(w, proto, Hint::ToServer);
         }
-    }
-    if w.stage == 1 {
-        w.stage = 2;
+        w.stage = Stage::Source as u32;
         let proto = env.proto(table, f.sport);
-        if proto != 0 && proto != tried {
+        if proto != 0 {
             w.registered = 1;
             return restart(w, proto, Hint::FromServer);
         }
-    }
-    if w.stage == 2 {
-        w.stage = 3;
-        let proto = match b.until(f.end).be32(f.off) {
-            Some(first) => proto::sniff(first, f.l4),
-            None => 0,
-        };
-        if proto != 0 && proto != tried {
-            return restart(w, proto, Hint::Content);
+    } else if w.stage == Stage::Source as u32 {
+        let proto = proto::sharing(tried);
+        if proto != 0 {
+            return restart(w, proto, Hint::FromServer);
         }
     }
-    false
+    if w.stage != Stage::Content as u32 {
+        let first = w.stage == Stage::Source as u32;
+        if first && service::any(env) {
+            w.stage = Stage::Learned as u32;
+            let proto = service::of_destination(f, env);
+            if proto != 0 {
+                w.registered = LEARNED;
+                return restart(w, proto, Hint::ToServer);
+            }
+            let proto = service::of_source(f, env);
+            if proto != 0 {
+                w.registered = LEARNED;
+                return restart(w, proto, Hint::FromServer);
+            }
+        }
+        w.stage = Stage::Content as u32;
+        w.sniff = match b.until(f.end).be32(f.off) {
+            Some(first) => proto::sniff_begin(first),
+            None => 0,
+        };
+    }
+    let Some(head) = b.until(f.end).be32(f.off) else { return false };
+    let proto = proto::sniff(head, f.l4, &mut w.sniff);
+    if proto == 0 {
+        return false;
+    }
+    restart(w, proto, Hint::Content)
 }
 
 #[inline(always)]
@@ -132,25 +173,38 @@ fn restart(w: &mut Walk, proto: u8, hint: Hint) -> bool {
 }
 
 #[inline(always)]
-fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Prepared {
+fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Next {
     let proto = env.proto(Table::EtherType, f.ethertype);
     if proto == 0 {
-        return Prepared::Outcome(Outcome::NotOt);
+        return Next::Count(Outcome::NotOt);
     }
     frame::strip_prp(b, f);
     w.begin = f.off;
     w.end = f.end;
-    w.stage = 3;
+    w.stage = Stage::Content as u32;
+    w.sniff = 0;
     w.registered = 1;
     restart(w, proto, Hint::EtherType);
-    Prepared::Walk
+    Next::Walk
 }
 
 #[inline(always)]
-fn empty<E: Bindings>(f: &Frame, env: &mut E) -> Outcome {
+fn empty<E: Bindings + Memory>(f: &Frame, w: &mut Walk, env: &mut E) -> Outcome {
     let table = if f.l4 == TCP { Table::Tcp } else { Table::Udp };
-    if env.proto(table, f.dport) | env.proto(table, f.sport) == 0 { Outcome::NotOt } else { Outcome::NoPayload }
+    let (to, from) = (env.proto(table, f.dport), env.proto(table, f.sport));
+    if to | from == 0 {
+        return Outcome::NotOt;
+    }
+    if f.l4 == TCP && f.tcp & SYN != 0 {
+        w.root = if to != 0 { to } else { from };
+        w.hint = if to != 0 { Hint::ToServer as u8 } else { Hint::FromServer as u8 };
+        stream::syn(f, w, env);
+    }
+    Outcome::NoPayload
 }
+
+/// SYN in the flags octet (RFC 9293 cl. 3.1).
+const SYN: u8 = 2;
 
 /// The port that names the service: the registered one; off the registered ports the one that the direction tells, and
 /// the lower one when nothing tells. EtherType for layer 2.
@@ -175,33 +229,67 @@ pub fn service_port(f: &Frame, w: &Walk) -> u16 {
     if f.sport < f.dport { f.sport } else { f.dport }
 }
 
-/// Everything that user space needs to classify: bindings, length, all parsers.
-pub trait Env<B: Bytes>: Bindings + Envelope + Steps<B> {}
-impl<B: Bytes, T: Bindings + Envelope + Steps<B>> Env<B> for T {}
+/// What a frame that was not named, or not named yet, comes to: candidates by content have to be confirmed.
+#[inline(always)]
+pub fn confirmed<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Outcome {
+    if w.skip != 0 {
+        w.settle();
+    }
+    if outcome == Outcome::Classified && !service::learn(f, w, env) { Outcome::NotOt } else { outcome }
+}
 
-/// Classifies one frame in user space: what the kernel program does, without its jumps between programs.
-pub fn classify<B: Bytes, E: Env<B>>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E) -> Outcome {
+/// Everything that user space needs to classify: bindings, length, memory, all parsers.
+pub trait Env<B: Bytes>: Bindings + Envelope + Memory + Steps<B> {}
+impl<B: Bytes, T: Bindings + Envelope + Memory + Steps<B>> Env<B> for T {}
+
+/// Classifies one frame in user space: what the kernel program does, without its jumps between programs. `joined` runs
+/// the parsers on the window of the walk's connection.
+pub fn classify<B: Bytes, E: Env<B>>(
+    b: B,
+    f: &mut Frame,
+    w: &mut Walk,
+    env: &mut E,
+    joined: &mut dyn FnMut(&mut Walk, &mut E) -> Outcome,
+) -> Outcome {
     let mut prepared = prepare(b, f, w, env);
     if prepared == Prepared::Ipv6Chain {
         prepared = prepare_ipv6_chain(b, f, w, env);
     }
-    let outcome = match prepared {
-        Prepared::Outcome(o) => o,
+    let mut next = match prepared {
+        Prepared::Next(n) => n,
         // Not reached: a chain is followed once.
-        Prepared::Ipv6Chain => Outcome::BadEnvelope,
-        Prepared::Walk => loop {
-            let payload = b.until(f.end);
-            let step = env.step(w.root, payload, w);
-            match drive(step, payload, w, env) {
-                Driven::Outcome(o) => break o,
-                Driven::Refused => {
-                    if !next_candidate(b, f, w, env) {
-                        break refused(w);
+        Prepared::Ipv6Chain => Next::Count(Outcome::BadEnvelope),
+    };
+    // Each turn is a tail call in the kernel, which allows 33 in a row.
+    for _ in 0..32 {
+        next = match next {
+            Next::Count(outcome) => {
+                let outcome = confirmed(f, w, outcome, env);
+                w.flags |= f.flags;
+                return outcome;
+            }
+            Next::Walk => {
+                let payload = b.until(f.end);
+                let step = env.step(w.root, payload, w);
+                match drive(step, payload, w, env) {
+                    Driven::Outcome(o) => stream::leave(f, w, o, env),
+                    Driven::Refused => {
+                        if next_candidate(b, f, w, env) {
+                            Next::Walk
+                        } else {
+                            let outcome = refused(w);
+                            stream::leave(f, w, outcome, env)
+                        }
                     }
                 }
             }
-        },
-    };
-    w.flags |= f.flags;
-    outcome
+            Next::Gather => stream::gather(b, f, w, env),
+            Next::Joined => {
+                let outcome = joined(w, env);
+                stream::leave_window(f, w, outcome, env)
+            }
+        };
+    }
+    w.flags |= f.flags | flags::WALK_LIMIT;
+    Outcome::Unparsed
 }

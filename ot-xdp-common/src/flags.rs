@@ -49,4 +49,10 @@ flags! {
     TRANSPORT_FRAGMENT = 18, "transport_fragment";
     /// An IPv6 extension chain longer than is followed.
     IPV6_CHAIN = 19, "ipv6_chain";
+    /// Octets of the connection in front of this segment were not seen.
+    GAP = 20, "gap";
+    /// The segment repeats octets that were seen with other content: receivers may differ in which one they take.
+    OVERLAP = 21, "overlap";
+    /// The frame came through a tunnel (VXLAN, GRE, ERSPAN) that was opened.
+    TUNNEL = 22, "tunnel";
 }

@@ -76,10 +76,14 @@ pub struct Frame {
     pub l4: u8,
     /// TCP flags octet.
     pub tcp: u8,
+    /// TCP sequence number of the segment.
+    pub seq: u32,
+    /// Padding to eight octets.
+    pub reserved: u32,
 }
 
 /// Size of [`Frame`] in octets.
-pub const FRAME_SIZE: usize = 80;
+pub const FRAME_SIZE: usize = 88;
 const _: () = assert!(size_of::<Frame>() == FRAME_SIZE);
 
 /// What the envelope asks of the side it runs on.
@@ -366,6 +370,7 @@ fn transport<B: Bytes>(b: B, f: &mut Frame) -> Payload {
         let Some(more) = b.be16(off + 12) else { return Payload::Bad };
         let header = (more >> 12) as u32 * 4;
         f.tcp = more as u8;
+        f.seq = head as u32;
         f.off = off + header;
         if header < 20 || f.off > f.end {
             return Payload::Bad;

@@ -19,6 +19,8 @@ pub mod limits;
 pub mod op;
 pub mod proto;
 pub mod reason;
+pub mod service;
+pub mod stream;
 #[cfg(test)]
 pub mod testing;
 pub mod walk;

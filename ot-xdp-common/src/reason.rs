@@ -42,4 +42,8 @@ outcomes! {
     BadEnvelope = 5, "bad_envelope";
     /// No industrial protocol.
     NotOt = 6, "not_ot";
+    /// TCP segment in which no PDU begins: the rest of one that was counted, or octets that wait for others.
+    Continuation = 7, "continuation";
+    /// TCP segment whose octets were seen and counted before.
+    Retransmission = 8, "retransmission";
 }

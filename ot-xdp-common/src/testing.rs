@@ -4,19 +4,70 @@ extern crate std;
 
 use std::format;
 use std::string::{String, ToString};
+use std::vec;
 use std::vec::Vec;
 
+use crate::bytes::Bytes;
 use crate::classify::{Bindings, Table, classify};
 use crate::frame::{Envelope, Frame};
 use crate::op::{Class, Op};
 use crate::proto::{self, Path, Proto};
 use crate::reason::Outcome;
-use crate::walk::{Step, Steps, Walk};
+use crate::service::SERVICES;
+use crate::stream::{self, Joined, Memory, STREAMS, Stream, WINDOWS, Window};
+use crate::walk::{Driven, Step, Steps, Walk, drive};
 
-/// User space with the default bindings.
+/// User space with the default bindings, and memory between frames.
 #[derive(Debug)]
 pub struct Host {
     len: u32,
+    streams: Vec<Stream>,
+    windows: Vec<Window>,
+    services: Vec<u64>,
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host {
+            len: 0,
+            streams: vec![Stream::default(); STREAMS as usize],
+            windows: vec![Window::default(); WINDOWS as usize],
+            services: vec![0; SERVICES as usize],
+        }
+    }
+}
+
+impl Memory for Host {
+    fn ifindex(&mut self) -> u32 {
+        1
+    }
+    fn stream(&mut self, slot: u32) -> Option<&mut Stream> {
+        self.streams.get_mut(slot as usize)
+    }
+    fn window(&mut self, slot: u32) -> Option<&mut Window> {
+        self.windows.get_mut(slot as usize)
+    }
+    fn service(&mut self, slot: u32) -> Option<&mut u64> {
+        self.services.get_mut(slot as usize)
+    }
+}
+
+/// Runs the parsers on the window of the walk's connection.
+fn joined(w: &mut Walk, host: &mut Host) -> Outcome {
+    struct Parsers;
+    impl<B: Bytes> Steps<B> for Parsers {
+        fn step(&mut self, proto: u8, b: B, w: &mut Walk) -> Step {
+            proto::step(proto, b, w)
+        }
+    }
+    let Some(slot) = host.streams.get(w.stream as usize).map(stream::window_of) else { return Outcome::Unparsed };
+    let window = host.windows[slot as usize];
+    let b = Joined::new(&window, w.base, w.end);
+    let first = proto::step(w.root, b, w);
+    match drive(first, b, w, &mut Parsers) {
+        Driven::Outcome(o) => o,
+        Driven::Refused => Outcome::Unparsed,
+    }
 }
 
 impl Bindings for Host {
@@ -33,7 +84,7 @@ impl Bindings for Host {
             };
             for v in values {
                 let slot = u32::from(*v).wrapping_sub(first);
-                if slot < 8 {
+                if slot < 8 && out >> (slot * 8) & 0xFF == 0 {
                     out |= (*p as u64) << (slot * 8);
                 }
             }
@@ -88,11 +139,19 @@ impl Seen {
     }
 }
 
+impl Host {
+    /// Classifies the next frame.
+    pub fn frame(&mut self, frame: &[u8]) -> Seen {
+        let (mut f, mut w) = (Frame::default(), Walk::default());
+        self.len = frame.len() as u32;
+        let outcome = classify(frame, &mut f, &mut w, self, &mut joined);
+        Seen { outcome, flags: w.flags, ops: w.new_ops().to_vec(), lead: w.lead.saturating_sub(w.skip) as usize }
+    }
+}
+
 /// Classifies a whole frame.
 pub fn classify_frame(frame: &[u8]) -> Seen {
-    let (mut f, mut w) = (Frame::default(), Walk::default());
-    let outcome = classify(frame, &mut f, &mut w, &mut Host { len: frame.len() as u32 });
-    Seen { outcome, flags: w.flags, ops: w.ops().to_vec(), lead: w.lead as usize }
+    Host::default().frame(frame)
 }
 
 /// Classifies a TCP payload between these ports.

@@ -41,6 +41,44 @@ pub enum Hint {
     EtherType = 3,
 }
 
+/// How a walk ended: what is known of the octets behind the last whole PDU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Tail {
+    /// Nothing is left, or the rest of a PDU whose end is known: [`Walk::pdu_end`] is where the next one begins.
+    Whole = 0,
+    /// The PDU at [`Walk::pdu_at`] has begun, and its function cannot be read yet.
+    Partial = 1,
+    /// They are no PDU, or were not walked.
+    Lost = 2,
+}
+
+/// How a segment stands in its connection, see [`crate::stream`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Mode {
+    /// Not TCP, or nothing is remembered of its connection: judged alone.
+    Alone = 0,
+    /// The next PDU begins in it, as far as is known.
+    InOrder = 1,
+    /// Octets in front of it are missing.
+    Gap = 2,
+    /// It holds octets that were missing.
+    Fill = 3,
+    /// Nothing in it is new.
+    Old = 4,
+    /// The same range as the segment before, with other content.
+    Conflict = 5,
+    /// Its end begins a PDU and goes to the window.
+    Keep = 6,
+    /// The same for missing octets.
+    KeepFill = 7,
+    /// The window is walked, not the frame.
+    Window = 8,
+    /// The window is walked for missing octets.
+    WindowFill = 9,
+}
+
 /// Cursor and result of the walk over one segment (map memory of the kernel program).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -67,10 +105,24 @@ pub struct Walk {
     pub begin: u32,
     /// Which candidates were tried, see [`crate::classify::next_candidate`].
     pub stage: u32,
-    /// Not 0 when a candidate came from a registered port or EtherType.
+    /// Where the candidate came from: 0 content, 1 a registered port or EtherType, [`LEARNED`].
     pub registered: u32,
-    /// Padding.
-    pub reserved: u32,
+    /// Offset of the PDU in hand.
+    pub pdu_at: u32,
+    /// Operations found before it.
+    pub pdu_ops: u32,
+    /// How the walk ended, see [`Tail`].
+    pub tail: u32,
+    /// How the segment stands in its connection, see [`Mode`].
+    pub mode: u32,
+    /// Slot of the connection's state, see [`crate::stream`].
+    pub stream: u32,
+    /// Operations at the front that an earlier segment counted.
+    pub skip: u32,
+    /// Sequence number of the first octet of the window, in a walk over the window.
+    pub base: u32,
+    /// Where the list of candidates by content goes on, see [`crate::classify::next_candidate`].
+    pub sniff: u32,
     /// Protocol whose parser starts each PDU.
     pub root: u8,
     /// Protocol whose parser runs next.
@@ -85,8 +137,11 @@ pub struct Walk {
     pub ops: [Op; OPS],
 }
 
+/// [`Walk::registered`] for a service that was learned from earlier frames, see [`crate::service`].
+pub const LEARNED: u32 = 2;
+
 /// Size of [`Walk`] in octets.
-pub const WALK_SIZE: usize = 80 + OPS * crate::op::OP_SIZE;
+pub const WALK_SIZE: usize = 108 + OPS * crate::op::OP_SIZE;
 const _: () = assert!(size_of::<Walk>() == WALK_SIZE);
 
 impl Default for Walk {
@@ -104,7 +159,14 @@ impl Default for Walk {
             begin: 0,
             stage: 0,
             registered: 0,
-            reserved: 0,
+            pdu_at: 0,
+            pdu_ops: 0,
+            tail: 0,
+            mode: 0,
+            stream: 0,
+            skip: 0,
+            base: 0,
+            sniff: 0,
             root: 0,
             proto: 0,
             hint: 0,
@@ -121,6 +183,7 @@ impl Walk {
     pub fn clear(&mut self) {
         self.flags = 0;
         self.pdus = 0;
+        self.skip = 0;
         self.clear_ops();
     }
 
@@ -180,6 +243,25 @@ impl Walk {
         Step::INNER
     }
 
+    /// Finds the worst operation again, among those that this frame is the first to count.
+    #[inline(always)]
+    pub fn settle(&mut self) {
+        self.lead_rank = 0;
+        self.lead = self.skip;
+        for i in 0..OPS {
+            let rank = rank_of(self.ops[i].tag.kind()) as u32;
+            if i as u32 >= self.skip && (i as u32) < self.n_ops && rank > self.lead_rank {
+                self.lead_rank = rank;
+                self.lead = i as u32;
+            }
+        }
+    }
+
+    /// The operations found, without those that an earlier segment counted.
+    pub fn new_ops(&self) -> &[Op] {
+        self.ops().get(self.skip as usize..).unwrap_or(&[])
+    }
+
     /// The operations found.
     pub fn ops(&self) -> &[Op] {
         self.ops.get(..self.n_ops as usize).unwrap_or(&self.ops)
@@ -211,8 +293,9 @@ pub fn refused(w: &Walk) -> Outcome {
 #[inline(always)]
 pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut S) -> Driven {
     // The usual segment: one whole PDU without anything nested. It must not pay for the loop below.
+    w.tail = Tail::Whole as u32;
     if step == Step::DONE && w.pdu_end == w.end {
-        w.pdus = 1;
+        w.pdus += 1;
         return finish(w, Outcome::Classified);
     }
     for _ in 0..STEPS {
@@ -226,6 +309,7 @@ pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut 
             }
             if w.pdus >= PDUS {
                 w.flags |= flags::WALK_LIMIT;
+                w.tail = Tail::Lost as u32;
                 return finish(w, Outcome::Classified);
             }
             let (at, root, hint) = (w.pdu_end, w.root, w.hint);
@@ -236,12 +320,14 @@ pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut 
         step = s.step(w.proto, b, w);
     }
     w.flags |= flags::WALK_LIMIT;
+    w.tail = if w.pdu_end >= w.end { Tail::Whole as u32 } else { Tail::Lost as u32 };
     finish(w, if w.n_ops != 0 { Outcome::Classified } else { Outcome::Unparsed })
 }
 
 /// The walk cannot go on.
 #[inline(always)]
 fn stop(w: &mut Walk, step: Step) -> Driven {
+    w.tail = if step == Step::PARTIAL { Tail::Partial as u32 } else { Tail::Lost as u32 };
     if w.pdus != 0 {
         // The octets behind whole PDUs do not begin another one, or only begin one.
         if step == Step::PARTIAL {
@@ -270,6 +356,8 @@ pub fn start(w: &mut Walk, off: u32, proto: u8, hint: u8) {
     w.off = off;
     w.inner_end = w.end;
     w.pdu_end = w.end;
+    w.pdu_at = off;
+    w.pdu_ops = w.n_ops;
     w.root = proto;
     w.proto = proto;
     w.hint = hint;
@@ -282,7 +370,7 @@ fn finish(w: &mut Walk, outcome: Outcome) -> Driven {
     if w.pdus > 1 {
         w.flags |= flags::PIPELINED;
     }
-    if w.hint == Hint::Content as u8 {
+    if w.hint == Hint::Content as u8 || w.registered == LEARNED {
         w.flags |= flags::PORT_MISMATCH;
     }
     Driven::Outcome(outcome)

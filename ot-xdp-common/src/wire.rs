@@ -10,10 +10,19 @@ use crate::walk::{WALK_SIZE, Walk};
 /// Format of maps and records; part of the pin path and of every health event.
 pub const ABI: u32 = 1;
 
-/// Slots of the program array.
-pub const PROGRAMS: u32 = 128;
-/// Slot of the program that follows IPv6 extension headers; below it, the programs of protocols by their number.
+/// Slots of the program array: programs of protocols by their number, then the same protocols' programs for windows
+/// from [`JOINED`] on, the shared programs from the end.
+pub const PROGRAMS: u32 = 256;
+/// First slot of the programs that parse a window.
+pub const JOINED: u32 = 112;
+/// Slot of the program that follows IPv6 extension headers.
 pub const IPV6_CHAIN: u32 = PROGRAMS - 1;
+/// Slot of the program that tries the next candidate.
+pub const NEXT: u32 = PROGRAMS - 2;
+/// Slot of the program that puts octets into a window.
+pub const GATHER: u32 = PROGRAMS - 3;
+/// Slot of the program that counts all but the usual frame.
+pub const COUNT: u32 = PROGRAMS - 4;
 
 /// One function on one directed conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -311,8 +320,6 @@ pub struct Scratch {
     pub ifindex: u32,
     /// Key being counted.
     pub key: FlowKey,
-    /// Padding to eight octets.
-    pub reserved: u32,
     /// Value of a key's first operation.
     pub value: FlowValue,
     /// First second of the running first-seen budget.
@@ -322,5 +329,5 @@ pub struct Scratch {
 }
 
 /// Size of [`Scratch`] in octets.
-pub const SCRATCH_SIZE: usize = FRAME_SIZE + WALK_SIZE + 8 + FLOW_KEY_SIZE + 4 + FLOW_VALUE_SIZE + 16;
+pub const SCRATCH_SIZE: usize = FRAME_SIZE + WALK_SIZE + 8 + FLOW_KEY_SIZE + FLOW_VALUE_SIZE + 16;
 const _: () = assert!(size_of::<Scratch>() == SCRATCH_SIZE);

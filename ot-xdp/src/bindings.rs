@@ -12,7 +12,8 @@ pub struct BindingTable {
 impl Default for BindingTable {
     fn default() -> Self {
         let mut table = BindingTable { words: vec![0; BINDING_WORDS as usize] };
-        for proto in Proto::ALL {
+        // Backwards, so that the first of several protocols that share a port is found first.
+        for proto in Proto::ALL.iter().rev() {
             let b = proto.binding();
             b.tcp.iter().for_each(|p| table.set(Table::Tcp, *p, Some(*proto)));
             b.udp.iter().for_each(|p| table.set(Table::Udp, *p, Some(*proto)));

@@ -272,6 +272,6 @@ mod tests {
         assert_eq!(tcp(40000, 102, &hex("0301000702f080")).outcome, Outcome::Unparsed);
         assert_eq!(tcp(40000, 102, &hex("0300000709f080")).outcome, Outcome::Malformed);
         let s = tcp(40000, 102, &hex("03000016"));
-        assert_eq!((s.outcome, s.flags), (Outcome::Unparsed, flags::SPLIT));
+        assert_eq!((s.outcome, s.flags), (Outcome::Continuation, flags::SPLIT));
     }
 }

@@ -283,6 +283,6 @@ mod tests {
         assert_eq!(tcp(40000, 44818, &[0]).outcome, Outcome::Unparsed);
         assert_eq!(tcp(40000, 44818, &hex(&LIST.replacen("63", "62", 1))).outcome, Outcome::Unparsed);
         let s = tcp(40000, 44818, &hex(&STOP[..32]));
-        assert_eq!((s.outcome, s.flags), (Outcome::Unparsed, flags::SPLIT));
+        assert_eq!((s.outcome, s.flags), (Outcome::Continuation, flags::SPLIT));
     }
 }

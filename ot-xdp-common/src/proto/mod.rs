@@ -31,6 +31,9 @@ use crate::bytes::Bytes;
 use crate::op::{Class, Dir, Kind, Op, Tag};
 use crate::walk::{Step, Walk};
 
+mod candidates;
+pub use candidates::{is_weak, sharing, sniff, sniff_begin};
+
 /// Where a protocol is registered. Content still has to validate there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Binding {
@@ -189,18 +192,13 @@ macro_rules! protocols {
             match proto { $($nr => <$module::$variant as Protocol>::step(b, w),)+ _ => Step::REFUSE }
         }
 
-        /// Candidate by the first four octets of a payload, 0 for none.
-        #[inline(always)]
-        pub fn sniff(first: u32, l4: u8) -> u8 {
-            $({
-                const S: &[Sniff] = <$module::$variant as Protocol>::SNIFF;
-                if hit::<0>(S, first, l4) | hit::<1>(S, first, l4) | hit::<2>(S, first, l4) | hit::<3>(S, first, l4)
-                    | hit::<4>(S, first, l4) | hit::<5>(S, first, l4) | hit::<6>(S, first, l4) | hit::<7>(S, first, l4) {
-                    return $nr;
-                }
-            })+
-            0
-        }
+        /// What the candidate tables are made of.
+        const LIST: &[candidates::Entry] = &[$(candidates::Entry {
+            proto: $nr,
+            binding: <$module::$variant as Protocol>::BINDING,
+            sniff: <$module::$variant as Protocol>::SNIFF,
+            weak: <$module::$variant as Protocol>::WEAK,
+        },)+];
 
         /// Calls a macro with `number Variant module [inner modules];` for each protocol: how the kernel crate makes its subprograms.
         #[macro_export]
@@ -208,15 +206,6 @@ macro_rules! protocols {
             ($d callback:ident) => { $d callback! { $($nr $variant $module [$($inner)*];)+ } };
         }
     };
-}
-
-/// Does the sniff at index `I` fit? Constant index, so that no table of pointers reaches the kernel object.
-#[inline(always)]
-fn hit<const I: usize>(s: &'static [Sniff], first: u32, l4: u8) -> bool {
-    match s.get(I) {
-        Some(s) => (s.l4 == 0 || s.l4 == l4) && first & s.mask == s.value,
-        None => false,
-    }
 }
 
 protocols! { $

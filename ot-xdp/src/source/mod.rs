@@ -1,5 +1,6 @@
 //! Where counters come from: the kernel's maps, or a capture through the same parsers.
 
+mod host;
 pub mod kernel;
 pub mod replay;
 

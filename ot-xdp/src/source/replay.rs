@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use ot_xdp_common::classify::{Bindings, classify, service_port};
+use ot_xdp_common::classify::service_port;
 use ot_xdp_common::flags;
-use ot_xdp_common::frame::{Envelope, Frame};
+use ot_xdp_common::frame::Frame;
 use ot_xdp_common::op::{Dir, Op, Tag};
-use ot_xdp_common::proto::{self, Path, Proto};
+use ot_xdp_common::proto::{Path, Proto};
 use ot_xdp_common::reason::Outcome;
-use ot_xdp_common::walk::{Step, Steps, Walk};
+use ot_xdp_common::walk::Walk;
 use ot_xdp_common::wire::{FirstSeen, FlowKey, FlowValue, OverflowValue, PortValue};
 use serde::Serialize;
 
+use super::host::Host;
 use super::kernel::{Kernel, KernelError, Options};
 use super::{PortId, Snapshot};
 use crate::bindings::BindingTable;
@@ -63,10 +64,17 @@ pub trait Engine {
 }
 
 fn record(number: u64, outcome: Outcome, w: &Walk, verdict: &'static str) -> Record {
-    let named = matches!(outcome, Outcome::Classified | Outcome::Malformed);
-    let ops = if named { w.ops() } else { &[] };
+    // A continuation is named when it goes on a PDU that was named, not while it may still be anything.
+    let named = match outcome {
+        Outcome::Classified | Outcome::Malformed | Outcome::Retransmission => true,
+        Outcome::Continuation => w.flags & flags::CONTINUATION != 0,
+        _ => false,
+    };
+    let with_ops = named && outcome != Outcome::Continuation && w.n_ops != 0;
+    let ops = if with_ops { w.new_ops() } else { &[] };
     let first = ops.first();
-    let lead = ops.get(w.lead as usize);
+    let lead = ops.get(w.lead.saturating_sub(w.skip) as usize);
+    let named = named && (outcome != Outcome::Retransmission || with_ops);
     let name = first.map_or(w.root, Op::proto);
     Record {
         frame: number,
@@ -87,7 +95,7 @@ fn too_short(number: u64) -> Record {
 
 /// The parsers of the shared crate, run in this process.
 pub struct UserEngine {
-    bindings: BindingTable,
+    host: Host,
     frame: Frame,
     walk: Walk,
     flows: HashMap<FlowKey, FlowValue>,
@@ -97,36 +105,11 @@ pub struct UserEngine {
     first_seen: Vec<FirstSeen>,
 }
 
-/// The host's side of classification.
-struct Host<'a> {
-    bindings: &'a BindingTable,
-    len: u32,
-}
-
-impl Bindings for Host<'_> {
-    fn word(&mut self, word: u32) -> u64 {
-        let mut table = self.bindings;
-        table.word(word)
-    }
-}
-
-impl Envelope for Host<'_> {
-    fn frame_len(&mut self) -> u32 {
-        self.len
-    }
-}
-
-impl Steps<&[u8]> for Host<'_> {
-    fn step(&mut self, proto: u8, b: &[u8], w: &mut Walk) -> Step {
-        proto::step(proto, b, w)
-    }
-}
-
 impl UserEngine {
     /// An engine with these bindings that counts up to `flows` keys.
     pub fn new(bindings: BindingTable, flows: u32) -> UserEngine {
         UserEngine {
-            bindings,
+            host: Host::new(bindings, IFINDEX),
             frame: Frame::default(),
             walk: Walk::default(),
             flows: HashMap::new(),
@@ -139,8 +122,7 @@ impl UserEngine {
 
     /// Classifies one frame without counting it: outcome, envelope, walk.
     pub fn classify(&mut self, data: &[u8]) -> (Outcome, &Frame, &Walk) {
-        let mut host = Host { bindings: &self.bindings, len: data.len() as u32 };
-        let outcome = classify(data, &mut self.frame, &mut self.walk, &mut host);
+        let outcome = self.host.classify(data, &mut self.frame, &mut self.walk);
         (outcome, &self.frame, &self.walk)
     }
 
@@ -160,7 +142,7 @@ impl UserEngine {
         }
         let mut key = FlowKey::default();
         key.begin(&self.frame, IFINDEX, service_port(&self.frame, &self.walk));
-        for (i, op) in self.walk.ops().to_vec().iter().enumerate() {
+        for (i, op) in self.walk.ops().to_vec().iter().enumerate().skip(self.walk.skip as usize) {
             let lead = i == self.walk.lead as usize;
             if lead && let Some(n) = self.port.classes.get_mut(usize::from(op.tag.kind().class())) {
                 *n += 1;

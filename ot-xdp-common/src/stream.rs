@@ -1,0 +1,626 @@
+//! TCP streams without reassembly: where the next PDU of a direction begins, and the first octets of a PDU that came in
+//! pieces.
+//!
+//! A segment is judged by the sequence number at which the next PDU begins ([`Stream::next`]):
+//!
+//! | segment | what happens |
+//! |---|---|
+//! | holds `next` | the walk starts there |
+//! | new, ends before `next` | the rest of a PDU that was counted: continuation |
+//! | old, ends before `next` | retransmission: shown, not counted again; other content than before: flagged and counted |
+//! | begins behind `next` | a gap: the walk starts at the segment if a PDU begins there (the hole is remembered and filled when the missing octets come), else its octets wait in the window |
+//! | ends inside a PDU whose function cannot be read yet | its octets go to the window, [`WINDOW`] octets from `next` on |
+//!
+//! The window is parsed by the same parsers as a frame. Operations that were counted from a piece are not counted again
+//! when the PDU is parsed once more with more octets. A connection that is seen from its middle is aligned by the first
+//! segment that begins with a PDU. State lives in fixed tables: a connection that loses its slot is judged frame by
+//! frame until its next segment.
+
+use crate::bytes::Bytes;
+use crate::flags;
+use crate::frame::{Frame, TCP};
+use crate::reason::Outcome;
+use crate::walk::{Mode, Tail, Walk, start};
+
+/// Directions of connections that are remembered; the slot is a hash of the addresses and ports.
+pub const STREAMS: u32 = 32_768;
+/// Windows for PDUs that came in pieces, shared by all connections.
+pub const WINDOWS: u32 = 1_024;
+/// Octets of a PDU that are joined.
+pub const WINDOW: u32 = 512;
+
+/// State of one direction of a connection. A shared table and not one a CPU: the scheduler may move a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Stream {
+    /// Hash of the connection, to tell it from others in the same slot; 0 for a free slot.
+    pub check: u64,
+    /// Sequence number at which the next PDU begins.
+    pub next: u32,
+    /// Sequence number behind the last octet seen.
+    pub seen: u32,
+    /// First octet of the hole: octets that were jumped over and may still come.
+    pub hole: u32,
+    /// End of the hole; equal to `hole` when there is none.
+    pub hole_end: u32,
+    /// Sequence number of the last segment.
+    pub last: u32,
+    /// Digest of its octets.
+    pub digest: u32,
+    /// Protocol, hint of the candidate, [`Phase`] from the lowest octet.
+    pub root: u32,
+    /// Operations of the PDU at `next` that were counted already.
+    pub counted: u32,
+}
+
+/// Size of [`Stream`] in octets.
+pub const STREAM_SIZE: usize = 40;
+const _: () = assert!(size_of::<Stream>() == STREAM_SIZE);
+
+/// What is known about a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Phase {
+    /// No PDU was found yet.
+    Unaligned = 0,
+    /// [`Stream::next`] is known.
+    Aligned = 1,
+    /// [`Stream::next`] is known and octets from there on wait in the window.
+    Waiting = 2,
+}
+
+/// The first octets of a PDU, by sequence number modulo [`WINDOW`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Window {
+    /// [`Stream::check`] of the owner.
+    pub check: u64,
+    /// Octet in the low half, its [`generation`] in the high half, 0 for none: old octets need no clearing.
+    pub cells: [u16; WINDOW as usize],
+}
+
+/// Size of [`Window`] in octets.
+pub const WINDOW_SIZE: usize = 8 + 2 * WINDOW as usize;
+const _: () = assert!(size_of::<Window>() == WINDOW_SIZE);
+
+impl Default for Window {
+    fn default() -> Self {
+        Window { check: 0, cells: [0; WINDOW as usize] }
+    }
+}
+
+/// Mark of the octets around a sequence number, never 0.
+#[inline(always)]
+fn generation(seq: u32) -> u16 {
+    0x8000 | ((seq >> 9) as u16 & 0x7F) << 8
+}
+
+/// Memory between frames; the kernel's maps, or vectors in user space.
+pub trait Memory {
+    /// Interface of the frame in hand.
+    fn ifindex(&mut self) -> u32;
+    /// State of a direction; `slot < STREAMS`.
+    fn stream(&mut self, slot: u32) -> Option<&mut Stream>;
+    /// A window; `slot < WINDOWS`.
+    fn window(&mut self, slot: u32) -> Option<&mut Window>;
+    /// A word of the table of services; `slot < SERVICES`, see [`crate::service`].
+    fn service(&mut self, slot: u32) -> Option<&mut u64>;
+}
+
+/// What comes next for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Run the parsers of [`Walk::root`] on the frame.
+    Walk,
+    /// Run [`gather`].
+    Gather,
+    /// Run the parsers of [`Walk::root`] on the window.
+    Joined,
+    /// Count the frame.
+    Count(Outcome),
+}
+
+/// Hash of one direction of a connection. Multiply and fold: no attacker gains more by a collision than being judged
+/// frame by frame.
+#[inline(always)]
+fn hash(f: &Frame, ifindex: u32) -> u64 {
+    let wide = |a: u32, b: u32| (a as u64) << 32 | b as u64;
+    let ports = wide((f.sport as u32) << 16 | f.dport as u32, (f.vlan as u32) << 16 ^ ifindex);
+    let mut h = (wide(f.src[3], f.dst[3]) ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    if f.src[0] | f.dst[0] != 0 {
+        h = (h ^ h >> 32 ^ wide(f.src[0], f.dst[0])).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+        h = (h ^ h >> 32 ^ wide(f.src[1], f.dst[1])).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+        h = (h ^ h >> 32 ^ wide(f.src[2], f.dst[2])).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    }
+    h = (h ^ h >> 32 ^ ports).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    (h ^ h >> 29) | 1
+}
+
+#[inline(always)]
+fn slot(check: u64) -> u32 {
+    (check >> 16) as u32 & (STREAMS - 1)
+}
+
+/// Digest of a segment: its first and last eight octets and its length.
+#[inline(always)]
+fn digest<B: Bytes>(b: B, f: &Frame) -> u32 {
+    let len = f.end - f.off;
+    let (head, tail) = if len >= 8 {
+        (b.be64(f.off).unwrap_or(0), b.be64(f.end - 8).unwrap_or(0))
+    } else {
+        let pair = b.be16(f.off).unwrap_or(0) as u64;
+        let last = b.u8(f.end - 1).unwrap_or(0) as u64;
+        (pair << 8 | last, if len >= 4 { b.be32(f.end - 4).unwrap_or(0) as u64 } else { 0 })
+    };
+    let h = (head ^ (len as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ tail;
+    (h.wrapping_mul(0xFF51_AFD7_ED55_8CCD) >> 32) as u32
+}
+
+/// Is `a` behind `b` in the sequence space?
+#[inline(always)]
+fn behind(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+#[inline(always)]
+fn root(w: &Walk, phase: Phase) -> u32 {
+    w.root as u32 | (w.hint as u32) << 8 | (phase as u32) << 16
+}
+
+impl Stream {
+    #[inline(always)]
+    fn phase(&self) -> u32 {
+        self.root >> 16
+    }
+    #[inline(always)]
+    fn set_phase(&mut self, phase: Phase) {
+        self.root = self.root & 0xFFFF | (phase as u32) << 16;
+    }
+    #[inline(always)]
+    fn begin(&mut self, check: u64, seq: u32) {
+        self.check = check;
+        self.next = seq;
+        self.seen = seq;
+        self.hole = seq;
+        self.hole_end = seq;
+        self.root = 0;
+        self.counted = 0;
+    }
+}
+
+/// A connection begins: its first octet has the sequence number behind the SYN (RFC 9293 cl. 3.4).
+pub fn syn<E: Memory>(f: &Frame, w: &Walk, env: &mut E) {
+    let check = hash(f, env.ifindex());
+    if let Some(s) = env.stream(slot(check)) {
+        let first = f.seq.wrapping_add(1);
+        if s.check == check && s.seen == first {
+            // The SYN once more.
+            return;
+        }
+        s.begin(check, first);
+        s.root = root(w, Phase::Aligned);
+    }
+}
+
+/// Decides where the walk over a TCP segment starts. The candidate of the ports is in `w`.
+#[inline(always)]
+pub fn enter<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> Next {
+    w.mode = Mode::Alone as u32;
+    if f.l4 != TCP || f.flags & flags::FRAGMENT != 0 {
+        return Next::Walk;
+    }
+    let check = hash(f, env.ifindex());
+    let slot = slot(check);
+    let b = b.until(f.end);
+    let Some(s) = env.stream(slot) else { return Next::Walk };
+    w.stream = slot;
+    w.mode = Mode::InOrder as u32;
+    if s.check == check && s.next == f.seq && s.phase() == Phase::Aligned as u32 {
+        s.last = f.seq;
+        s.digest = digest(b, f);
+        resume(w, f.off, f, s.root);
+        return Next::Walk;
+    }
+    if s.check != check {
+        s.begin(check, f.seq);
+        s.last = f.seq;
+        s.digest = digest(b, f);
+        return Next::Walk;
+    }
+    unusual(b, f, w, s)
+}
+
+/// Everything but the next segment in order.
+#[inline(always)]
+fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
+    let len = f.end - f.off;
+    let end = f.seq.wrapping_add(len);
+    let fresh = behind(end, s.seen);
+    let now = digest(b, f);
+    let other = f.seq == s.last && s.digest != now;
+    if fresh || f.seq != s.last {
+        s.last = f.seq;
+        s.digest = now;
+    }
+    if s.phase() == Phase::Unaligned as u32 {
+        return if fresh { Next::Walk } else { old(f, w, s, other) };
+    }
+    let ahead = s.next.wrapping_sub(f.seq);
+    if (ahead as i32) < 0 {
+        w.mode = Mode::Gap as u32;
+        resume(w, f.off, f, s.root);
+        return Next::Walk;
+    }
+    if ahead < len {
+        w.flags |= if behind(s.seen, f.seq) { flags::RETRANSMISSION } else { 0 };
+        if s.phase() == Phase::Waiting as u32 {
+            return Next::Gather;
+        }
+        let told = w.flags | if ahead != 0 { flags::CONTINUATION } else { 0 };
+        resume(w, f.off + ahead, f, s.root);
+        w.flags = told;
+        return Next::Walk;
+    }
+    if fresh {
+        s.seen = end;
+        w.root = s.root as u8;
+        w.flags |= flags::CONTINUATION;
+        return Next::Count(Outcome::Continuation);
+    }
+    old(f, w, s, other)
+}
+
+/// Octets that were seen, or that fill the hole.
+#[inline(always)]
+fn old(f: &Frame, w: &mut Walk, s: &mut Stream, other: bool) -> Next {
+    let end = f.seq.wrapping_add(f.end - f.off);
+    if s.hole != s.hole_end && behind(s.hole_end, f.seq) && behind(end, s.hole) {
+        w.mode = Mode::Fill as u32;
+        if behind(s.hole, f.seq) || s.counted != 0 {
+            return Next::Gather;
+        }
+        resume(w, f.off, f, s.root);
+        return Next::Walk;
+    }
+    w.mode = if other { Mode::Conflict as u32 } else { Mode::Old as u32 };
+    Next::Walk
+}
+
+/// Puts the walk at a PDU of a stream whose protocol is known.
+#[inline(always)]
+fn resume(w: &mut Walk, at: u32, f: &Frame, root: u32) {
+    w.begin = at;
+    w.end = f.end;
+    start(w, at, root as u8, (root >> 8) as u8);
+}
+
+/// Books what a walk over the segment found.
+#[inline(always)]
+pub fn leave<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Next {
+    if w.mode == Mode::Alone as u32 {
+        return Next::Count(outcome);
+    }
+    if w.mode == Mode::InOrder as u32 && outcome == Outcome::Classified && w.tail == Tail::Whole as u32 {
+        // The usual segment.
+        if let Some(s) = env.stream(w.stream) {
+            s.next = f.seq.wrapping_add(w.pdu_end - f.off);
+            s.root = root(w, Phase::Aligned);
+            let end = f.seq.wrapping_add(f.end - f.off);
+            if behind(end, s.seen) {
+                s.seen = end;
+            }
+        }
+        return Next::Count(outcome);
+    }
+    rarely(f, w, outcome, env)
+}
+
+/// The rest of [`leave`].
+#[inline(always)]
+fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Next {
+    if w.mode == Mode::Old as u32 {
+        w.flags |= flags::RETRANSMISSION;
+        return Next::Count(Outcome::Retransmission);
+    }
+    if w.mode == Mode::Conflict as u32 {
+        w.flags |= flags::RETRANSMISSION | flags::OVERLAP;
+        return Next::Count(outcome);
+    }
+    let Some(s) = env.stream(w.stream) else { return Next::Count(outcome) };
+    let at = |off: u32| f.seq.wrapping_add(off - f.off);
+    let end = at(f.end);
+    let named = outcome == Outcome::Classified || outcome == Outcome::Unparsed;
+    let gap = w.mode == Mode::Gap as u32;
+    let fill = w.mode == Mode::Fill as u32;
+    let expected = if fill { s.hole } else { s.next };
+    let near = (gap || fill) && f.seq != expected && f.seq.wrapping_sub(expected) < WINDOW;
+    // Close behind a PDU that is not whole, only PDUs that fill the segment exactly are believed: it may be its rest.
+    let whole = outcome == Outcome::Classified && w.tail == Tail::Whole as u32 && (!near || w.pdu_end == w.end);
+    let partial = named && w.tail == Tail::Partial as u32;
+    let fresh = behind(end, s.seen);
+    let (check, waited) = (s.check, s.phase() == Phase::Waiting as u32);
+    if fill && (whole || !near) {
+        s.hole = if whole { at(w.pdu_end) } else { at(w.pdu_at) };
+        if !behind(s.hole_end, s.hole) {
+            s.hole = s.hole_end;
+            return Next::Count(outcome);
+        }
+        if !partial {
+            return Next::Count(outcome);
+        }
+    } else if whole {
+        // A gap, and a PDU behind it: what is missing may still come.
+        w.flags |= flags::GAP;
+        s.hole = s.next;
+        s.hole_end = f.seq;
+        s.next = at(w.pdu_end);
+        s.root = root(w, Phase::Aligned);
+        if fresh {
+            s.seen = end;
+        }
+        if !waited {
+            s.counted = 0;
+            forget(check, env);
+        }
+        return Next::Count(outcome);
+    } else if near {
+        w.flags = flags::GAP;
+        w.clear_ops();
+        if gap && !waited {
+            s.counted = 0;
+            s.set_phase(Phase::Waiting);
+            forget(check, env);
+        }
+        return Next::Gather;
+    } else if partial {
+        s.next = at(w.pdu_at);
+        s.root = root(w, Phase::Waiting);
+    } else {
+        s.root = root(w, Phase::Unaligned);
+        if fresh {
+            s.seen = end;
+        }
+        return Next::Count(outcome);
+    }
+    let Some(s) = env.stream(w.stream) else { return Next::Count(outcome) };
+    s.counted = w.n_ops - w.pdu_ops;
+    w.mode = if fill { Mode::KeepFill as u32 } else { Mode::Keep as u32 };
+    forget(check, env);
+    Next::Gather
+}
+
+/// Slot of the window that belongs to a direction.
+#[inline(always)]
+pub fn window_of(s: &Stream) -> u32 {
+    window_slot(s.check)
+}
+
+#[inline(always)]
+fn window_slot(check: u64) -> u32 {
+    (check >> 40) as u32 & (WINDOWS - 1)
+}
+
+/// Makes the window forget the octets of an earlier piece.
+#[inline(always)]
+fn forget<E: Memory>(check: u64, env: &mut E) {
+    if let Some(p) = env.window(window_slot(check))
+        && p.check == check
+    {
+        p.check = 0;
+    }
+}
+
+/// Puts the segment's octets into the window, and starts the walk over the window when the PDU's first octet is there.
+pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> Next {
+    let end = f.seq.wrapping_add(f.end - f.off);
+    let keep = w.mode == Mode::Keep as u32 || w.mode == Mode::KeepFill as u32;
+    let fill = w.mode == Mode::Fill as u32 || w.mode == Mode::KeepFill as u32 || w.mode == Mode::WindowFill as u32;
+    let again = w.mode == Mode::Window as u32 || w.mode == Mode::WindowFill as u32;
+    let Some(s) = env.stream(w.stream) else { return Next::Count(Outcome::Unparsed) };
+    if behind(end, s.seen) {
+        s.seen = end;
+    }
+    let base = if fill { s.hole } else { s.next };
+    let (check, state, counted, room) = (s.check, s.root, s.counted, s.hole_end.wrapping_sub(s.hole));
+    let Some(p) = env.window(window_slot(check)) else { return Next::Count(Outcome::Unparsed) };
+    if p.check != check {
+        clear(p);
+        p.check = check;
+    }
+    let (mut have, differs) = deposit(b.until(f.end), f, base, p);
+    if fill && have > room {
+        have = room;
+    }
+    if differs {
+        w.flags |= flags::OVERLAP;
+    }
+    if keep || have == 0 {
+        // What was found is in the walk already.
+        w.flags |= flags::SPLIT;
+        let found = w.n_ops > w.skip;
+        if !found {
+            w.root = state as u8;
+        }
+        return Next::Count(if found { Outcome::Classified } else { Outcome::Continuation });
+    }
+    if !again {
+        w.clear_ops();
+        w.pdus = 0;
+        w.skip = counted;
+    }
+    w.begin = 0;
+    w.end = have;
+    w.base = base;
+    w.mode = if fill { Mode::WindowFill as u32 } else { Mode::Window as u32 };
+    start(w, 0, state as u8, (state >> 8) as u8);
+    Next::Joined
+}
+
+#[inline(always)]
+fn clear(p: &mut Window) {
+    for i in 0..WINDOW as usize {
+        p.cells[i] = 0;
+    }
+}
+
+/// Copies what the segment has of the octets from `base` on; the first of two versions of an octet stays. Returns how
+/// many octets are there without a hole, and whether there were two versions.
+#[inline(always)]
+fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> (u32, bool) {
+    let len = f.end - f.off;
+    let (mut have, mut differs) = (0, false);
+    for i in 0..WINDOW {
+        let seq = base.wrapping_add(i);
+        let at = seq.wrapping_sub(f.seq);
+        let index = b.index::<{ WINDOW - 1 }>(seq);
+        let mark = generation(seq);
+        let cell = p.cells[index];
+        let mut known = cell & 0xFF00 == mark;
+        if at < len
+            && let Some(octet) = b.u8(f.off + at)
+        {
+            if !known {
+                p.cells[index] = mark | octet as u16;
+                known = true;
+            } else if cell as u8 != octet {
+                differs = true;
+            }
+        }
+        if known && have == i {
+            have = i + 1;
+        }
+    }
+    (have, differs)
+}
+
+/// Books what the walk over the window found, and goes on in the frame when the next PDU begins there.
+pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Next {
+    let Some(s) = env.stream(w.stream) else { return Next::Count(outcome) };
+    let fill = w.mode == Mode::WindowFill as u32;
+    let (base, have) = (w.base, w.end);
+    let named = outcome == Outcome::Classified || outcome == Outcome::Unparsed;
+    if outcome == Outcome::Classified && w.tail == Tail::Whole as u32 {
+        let next = base.wrapping_add(w.pdu_end);
+        s.counted = 0;
+        w.flags &= !flags::SPLIT;
+        if fill {
+            s.hole = if behind(s.hole_end, next) { next } else { s.hole_end };
+            return if s.hole == s.hole_end { Next::Count(outcome) } else { Next::Gather };
+        }
+        s.next = next;
+        let into = next.wrapping_sub(f.seq);
+        let len = f.end - f.off;
+        if into < len {
+            // The frame itself has the next PDU.
+            s.set_phase(if behind(s.seen, f.seq.wrapping_add(len)) { Phase::Waiting } else { Phase::Aligned });
+        }
+        if into < len && s.phase() == Phase::Aligned as u32 {
+            let at = f.off + into;
+            let (proto, hint) = (w.root, w.hint);
+            w.begin = at;
+            w.end = f.end;
+            w.mode = Mode::InOrder as u32;
+            start(w, at, proto, hint);
+            return Next::Walk;
+        }
+        if behind(s.seen, next) {
+            // Octets that came early may wait in the window.
+            s.set_phase(Phase::Waiting);
+            return Next::Gather;
+        }
+        s.set_phase(Phase::Aligned);
+        return Next::Count(outcome);
+    }
+    if named && w.tail == Tail::Partial as u32 {
+        let pdu = w.n_ops - w.pdu_ops;
+        let at = base.wrapping_add(w.pdu_at);
+        let full = have - w.pdu_at >= WINDOW;
+        // More of the PDU than is joined: what it holds behind is not known.
+        let go_on = if full { base.wrapping_add(w.pdu_end) } else { at };
+        s.counted = if full { 0 } else { pdu };
+        w.flags |= if full { flags::WALK_LIMIT } else { 0 };
+        if fill {
+            s.hole = if behind(s.hole_end, go_on) { go_on } else { s.hole_end };
+        } else {
+            s.next = go_on;
+            let lost = full && w.pdu_end <= w.pdu_at;
+            s.set_phase(if lost {
+                Phase::Unaligned
+            } else if full {
+                Phase::Aligned
+            } else {
+                Phase::Waiting
+            });
+        }
+        return Next::Count(if w.n_ops > w.skip { Outcome::Classified } else { Outcome::Continuation });
+    }
+    // Not a PDU after all.
+    s.counted = 0;
+    if fill {
+        s.hole = s.hole_end;
+    } else {
+        s.set_phase(Phase::Unaligned);
+    }
+    Next::Count(if outcome == Outcome::NotOt { Outcome::Unparsed } else { outcome })
+}
+
+/// The window as octets from the PDU's first on, for parsers.
+#[derive(Clone, Copy)]
+pub struct Joined<'a> {
+    window: &'a Window,
+    base: u32,
+    limit: u32,
+}
+
+impl<'a> Joined<'a> {
+    /// The first `limit` octets behind the sequence number `base`.
+    #[inline(always)]
+    pub fn new(window: &'a Window, base: u32, limit: u32) -> Joined<'a> {
+        Joined { window, base, limit }
+    }
+    #[inline(always)]
+    fn octet(self, off: u32) -> u64 {
+        let at = self.index::<{ WINDOW - 1 }>(self.base.wrapping_add(off));
+        self.window.cells[at] as u64 & 0xFF
+    }
+    #[inline(always)]
+    fn ends_in(self, off: u32, n: u64) -> bool {
+        off as u64 + n <= self.limit as u64
+    }
+}
+
+impl Bytes for Joined<'_> {
+    #[inline(always)]
+    fn u8(self, off: u32) -> Option<u8> {
+        if self.ends_in(off, 1) { Some(self.octet(off) as u8) } else { None }
+    }
+    #[inline(always)]
+    fn be16(self, off: u32) -> Option<u16> {
+        if self.ends_in(off, 2) { Some((self.octet(off) << 8 | self.octet(off + 1)) as u16) } else { None }
+    }
+    #[inline(always)]
+    fn be32(self, off: u32) -> Option<u32> {
+        if !self.ends_in(off, 4) {
+            return None;
+        }
+        Some((self.octet(off) << 24 | self.octet(off + 1) << 16 | self.octet(off + 2) << 8 | self.octet(off + 3)) as u32)
+    }
+    #[inline(always)]
+    fn be64(self, off: u32) -> Option<u64> {
+        let high = self.be32(off)?;
+        let low = self.be32(off.wrapping_add(4))?;
+        Some((high as u64) << 32 | low as u64)
+    }
+    #[inline(always)]
+    fn len(self) -> u32 {
+        self.limit
+    }
+    #[inline(always)]
+    fn until(self, end: u32) -> Self {
+        if end < self.limit { Joined { limit: end, ..self } } else { self }
+    }
+    #[inline(always)]
+    fn index<const MASK: u32>(self, value: u32) -> usize {
+        (value & MASK) as usize
+    }
+}
