@@ -229,13 +229,12 @@ pub fn service_port(f: &Frame, w: &Walk) -> u16 {
     if f.sport < f.dport { f.sport } else { f.dport }
 }
 
-/// What a frame that was not named, or not named yet, comes to: candidates by content have to be confirmed.
+/// Last check before a frame is counted: what was found by content has to be confirmed. Takes and gives the number of an
+/// [`Outcome`].
 #[inline(always)]
-pub fn confirmed<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Outcome {
-    if w.skip != 0 {
-        w.settle();
-    }
-    if outcome == Outcome::Classified && !service::learn(f, w, env) { Outcome::NotOt } else { outcome }
+pub fn confirmed<E: Memory>(f: &Frame, w: &Walk, outcome: u32, env: &mut E) -> u32 {
+    let named = outcome == Outcome::Classified as u32;
+    if named && !service::learn(f, w, env) { Outcome::NotOt as u32 } else { outcome }
 }
 
 /// Everything that user space needs to classify: bindings, length, memory, all parsers.
@@ -264,9 +263,9 @@ pub fn classify<B: Bytes, E: Env<B>>(
     for _ in 0..32 {
         next = match next {
             Next::Count(outcome) => {
-                let outcome = confirmed(f, w, outcome, env);
+                let code = confirmed(f, w, outcome as u32, env);
                 w.flags |= f.flags;
-                return outcome;
+                return Outcome::from_code(code as u8).unwrap_or(outcome);
             }
             Next::Walk => {
                 let payload = b.until(f.end);

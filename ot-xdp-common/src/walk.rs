@@ -206,7 +206,7 @@ impl Walk {
         op.tag = op.tag.with_last(self.pdus as u8);
         let kind = op.tag.kind();
         let rank = rank_of(kind) as u32;
-        if rank > self.lead_rank {
+        if rank > self.lead_rank && n >= self.skip {
             self.lead_rank = rank;
             self.lead = n;
         }
@@ -241,20 +241,6 @@ impl Walk {
         self.off = off;
         self.inner_end = end;
         Step::INNER
-    }
-
-    /// Finds the worst operation again, among those that this frame is the first to count.
-    #[inline(always)]
-    pub fn settle(&mut self) {
-        self.lead_rank = 0;
-        self.lead = self.skip;
-        for i in 0..OPS {
-            let rank = rank_of(self.ops[i].tag.kind()) as u32;
-            if i as u32 >= self.skip && (i as u32) < self.n_ops && rank > self.lead_rank {
-                self.lead_rank = rank;
-                self.lead = i as u32;
-            }
-        }
     }
 
     /// The operations found, without those that an earlier segment counted.

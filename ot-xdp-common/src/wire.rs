@@ -14,7 +14,7 @@ pub const ABI: u32 = 1;
 /// from [`JOINED`] on, the shared programs from the end.
 pub const PROGRAMS: u32 = 256;
 /// First slot of the programs that parse a window.
-pub const JOINED: u32 = 112;
+pub const JOINED: u32 = 100;
 /// Slot of the program that follows IPv6 extension headers.
 pub const IPV6_CHAIN: u32 = PROGRAMS - 1;
 /// Slot of the program that tries the next candidate.

@@ -7,6 +7,7 @@ use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
 use ot_xdp_common::op::{Dir, Op, Tag};
 use ot_xdp_common::reason::Outcome;
+use ot_xdp_common::walk::Hint;
 use ot_xdp_common::wire::{FirstSeen, FlowValue, PortValue, Scratch};
 
 use crate::maps;
@@ -14,15 +15,37 @@ use crate::maps;
 /// Counts a frame that no parser has looked at.
 #[inline(always)]
 pub fn without_operations(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
-    let _ = port_counters(ctx, s, outcome);
+    let _ = port_counters(ctx, s, outcome as u32);
+}
+
+/// Counts the usual frame: one operation, of a key that is known. False when it is another one, and nothing was counted.
+#[inline(always)]
+pub fn usual(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) -> bool {
+    if outcome != Outcome::Classified || s.walk.n_ops != 1 || s.walk.skip != 0 || s.walk.hint == Hint::Content as u8 {
+        return false;
+    }
+    // SAFETY: `ctx` is the program's context.
+    let ifindex = unsafe { (*ctx).ingress_ifindex };
+    let op = s.walk.ops[0];
+    s.key.begin(&s.frame, ifindex, service_port(&s.frame, &s.walk));
+    s.key.set_op(&s.frame, &op);
+    let Some(v) = maps::FLOWS.get_ptr_mut(&s.key) else { return false };
+    let Some(port) = port_counters(ctx, s, outcome as u32) else { return true };
+    if let Some(n) = port.classes.get_mut(op.tag.kind().class() as usize) {
+        *n += 1;
+    }
+    // SAFETY: this CPU's slot of an element; user space deletes only keys that were idle for long.
+    let v: &mut FlowValue = unsafe { &mut *v };
+    v.add(&s.frame, &op, s.walk.flags, true, now());
+    true
 }
 
 /// Counts the frame under its port and outcome.
 #[inline(always)]
-fn port_counters(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) -> Option<&'static mut PortValue> {
+fn port_counters(ctx: *mut xdp_md, s: &mut Scratch, outcome: u32) -> Option<&'static mut PortValue> {
     // SAFETY: `ctx` is the program's context.
     s.ifindex = unsafe { (*ctx).ingress_ifindex };
-    s.outcome = outcome as u32;
+    s.outcome = outcome;
     let port = maps::port(s.ifindex)?;
     port.frames += 1;
     port.bytes += s.frame.len as u64;
@@ -36,11 +59,11 @@ fn port_counters(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) -> Option<
     Some(port)
 }
 
-/// Counts one frame and its operations.
+/// Counts one frame and its operations; `outcome` is the number of an [`Outcome`].
 #[inline(always)]
-pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
+pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: u32) {
     let Some(port) = port_counters(ctx, s, outcome) else { return };
-    if outcome != Outcome::Classified && outcome != Outcome::Malformed {
+    if outcome != Outcome::Classified as u32 && outcome != Outcome::Malformed as u32 {
         return;
     }
     if s.walk.n_ops == 0 {
@@ -48,14 +71,14 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
         // borrowed; the number of operations stays 0.
         s.walk.ops[0] = Op { tag: Tag::new(s.walk.root, 0, Dir::Unknown, 0), ..Op::default() };
         s.walk.lead = 0;
+        s.walk.skip = 0;
     }
     let lead_class = s.walk.ops[s.walk.lead as usize & (OPS - 1)].tag.kind().class();
     if let Some(n) = port.classes.get_mut(lead_class as usize) {
         *n += 1;
     }
     s.key.begin(&s.frame, s.ifindex, service_port(&s.frame, &s.walk));
-    // The first one in place: the usual frame has no other and pays no call.
-    let mut next = run(s, 0);
+    let mut next = run(s, s.walk.skip);
     for _ in 1..OPS {
         if next >= s.walk.n_ops {
             break;

@@ -4,20 +4,24 @@
 #![feature(asm_experimental_arch, asm_goto_with_outputs)]
 
 mod count;
+mod jump;
+mod kernel;
 mod maps;
 mod packet;
 mod protocols;
 mod verdict;
+mod window;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ot_xdp_common::classify::{Prepared, prepare, prepare_ipv6_chain};
-use ot_xdp_common::reason::Outcome;
-use ot_xdp_common::wire::Scratch;
+use ot_xdp_common::classify::{Prepared, confirmed, next_candidate, prepare, prepare_ipv6_chain};
+use ot_xdp_common::stream::{self, Next};
+use ot_xdp_common::walk;
+use ot_xdp_common::wire::{IPV6_CHAIN, Scratch};
 
+use crate::kernel::Kernel;
 use crate::packet::Packet;
-use crate::protocols::{Kernel, jump, jump_ipv6_chain};
 
 /// Reads the envelope and jumps to the program of the best candidate. Every path ends in a pass: there is no policy to
 /// deny by.
@@ -26,7 +30,7 @@ pub fn ot_xdp(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
     let Some(s) = maps::scratch() else { return verdict::pass() };
     let prepared = prepare(Packet::new(ctx), &mut s.frame, &mut s.walk, &mut Kernel { ctx });
-    go_on(ctx, s, prepared)
+    begin(ctx, s, prepared)
 }
 
 /// Follows IPv6 extension headers and goes on like [`ot_xdp`], which jumps here.
@@ -36,24 +40,58 @@ pub fn ot_ipv6_chain(ctx: XdpContext) -> u32 {
     let Some(s) = maps::scratch() else { return verdict::pass() };
     let packet = Packet::limited(ctx, s.frame.end);
     let prepared = prepare_ipv6_chain(packet, &mut s.frame, &mut s.walk, &mut Kernel { ctx });
-    go_on(ctx, s, prepared)
+    begin(ctx, s, prepared)
 }
 
 #[inline(always)]
-fn go_on(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
-    let outcome = match prepared {
-        Prepared::Walk => {
-            jump(ctx, s.walk.root);
-            Outcome::Unparsed
+fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
+    match prepared {
+        // Nothing that a parser found: what most frames of an office network come to.
+        Prepared::Next(Next::Count(outcome)) => {
+            s.walk.flags |= s.frame.flags;
+            count::without_operations(ctx, s, outcome);
+            verdict::pass()
         }
+        Prepared::Next(next) => jump::go_on(ctx, s, next),
         Prepared::Ipv6Chain => {
-            jump_ipv6_chain(ctx);
-            Outcome::BadEnvelope
+            jump::to::<IPV6_CHAIN>(ctx);
+            verdict::pass()
         }
-        Prepared::Outcome(o) => o,
+    }
+}
+
+/// The candidate in hand was wrong: tries the next one.
+#[xdp(frags)]
+pub fn ot_next(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let env = &mut Kernel { ctx };
+    let next = if next_candidate(Packet::new(ctx), &s.frame, &mut s.walk, env) {
+        Next::Walk
+    } else {
+        let outcome = walk::refused(&s.walk);
+        stream::leave(&s.frame, &mut s.walk, outcome, env)
     };
-    s.walk.flags |= s.frame.flags;
-    count::without_operations(ctx, s, outcome);
+    jump::go_on(ctx, s, next)
+}
+
+/// Puts a segment's octets into the window of its connection.
+#[xdp(frags)]
+pub fn ot_gather(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let packet = Packet::limited(ctx, s.frame.end);
+    let next = stream::gather(packet, &s.frame, &mut s.walk, &mut Kernel { ctx });
+    jump::go_on(ctx, s, next)
+}
+
+/// Counts whatever is not the usual frame.
+#[xdp(frags)]
+pub fn ot_count(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let outcome = confirmed(&s.frame, &s.walk, s.outcome, &mut Kernel { ctx });
+    count::frame(ctx, s, outcome);
     verdict::pass()
 }
 

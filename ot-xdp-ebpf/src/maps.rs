@@ -5,6 +5,8 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
+use ot_xdp_common::service::SERVICES as SERVICE_SLOTS;
+use ot_xdp_common::stream::{STREAMS as STREAM_SLOTS, Stream, WINDOWS as WINDOW_SLOTS, Window};
 use ot_xdp_common::wire::{
     FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, Scratch,
 };
@@ -36,6 +38,18 @@ static OVERFLOW: PerCpuArray<OverflowValue> = PerCpuArray::with_max_entries(OVER
 /// Keys counted for the first time.
 #[map]
 pub static FIRST_SEEN: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Where the next PDU begins, by direction of a connection. One table for all CPUs: the scheduler may move a connection.
+#[map]
+static STREAMS: Array<Stream> = Array::with_max_entries(STREAM_SLOTS, 0);
+
+/// First octets of PDUs that came in pieces.
+#[map]
+static WINDOWS: Array<Window> = Array::with_max_entries(WINDOW_SLOTS, 0);
+
+/// Services found off their registered ports.
+#[map]
+static SERVICES: Array<u64> = Array::with_max_entries(SERVICE_SLOTS, 0);
 
 /// Time of the frame in hand in replay, nanoseconds; written by user space before each frame.
 #[map]
@@ -74,6 +88,29 @@ pub fn programs() -> *mut core::ffi::c_void {
 #[inline(always)]
 pub fn binding(word: u32) -> u64 {
     BINDINGS.get(word).copied().unwrap_or(0)
+}
+
+/// State of one direction of a connection.
+#[inline(always)]
+pub fn stream(slot: u32) -> Option<&'static mut Stream> {
+    // SAFETY: an element of an array of integers that lives as long as the program. Frames of one direction come one
+    // after the other; should two CPUs hold them at once, the integers are torn at worst, and the stream is aligned
+    // again by its content.
+    STREAMS.get_ptr_mut(slot).map(|p| unsafe { &mut *p })
+}
+
+/// A window.
+#[inline(always)]
+pub fn window(slot: u32) -> Option<&'static mut Window> {
+    // SAFETY: as for `stream`.
+    WINDOWS.get_ptr_mut(slot).map(|p| unsafe { &mut *p })
+}
+
+/// A word of the table of services.
+#[inline(always)]
+pub fn service(slot: u32) -> Option<&'static mut u64> {
+    // SAFETY: as for `stream`.
+    SERVICES.get_ptr_mut(slot).map(|p| unsafe { &mut *p })
 }
 
 /// This CPU's counters of the port with this interface index.

@@ -10,8 +10,8 @@ use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpM
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
-    FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, IPV6_CHAIN, OVERFLOW_SLOTS,
-    OverflowValue, PortValue, Scratch,
+    COUNT, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN, JOINED,
+    NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch,
 };
 
 use super::{PortId, Snapshot};
@@ -174,18 +174,9 @@ impl Kernel {
         loader.map_max_entries("FLOWS", options.flows).override_global("REPLAY", &replay, true);
         let mut ebpf = loader.load(object::OBJECT).map_err(|e| KernelError::Load(chain(&e)))?;
 
-        load_program(&mut ebpf, PROGRAM)?;
         let map = ebpf.take_map("PROGRAMS").ok_or(KernelError::Missing("PROGRAMS"))?;
         let mut programs = ProgramArray::try_from(map).map_err(|e| map_error("PROGRAMS", &e))?;
-        for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
-            let name = format!("ot_{}", proto.module());
-            let xdp = load_program(&mut ebpf, &name)?;
-            let fd = xdp.fd().map_err(|e| KernelError::Load(chain(&e)))?;
-            programs.set(*proto as u32, fd, 0).map_err(|e| map_error("PROGRAMS", &e))?;
-        }
-        let xdp = load_program(&mut ebpf, "ot_ipv6_chain")?;
-        let fd = xdp.fd().map_err(|e| KernelError::Load(chain(&e)))?;
-        programs.set(IPV6_CHAIN, fd, 0).map_err(|e| map_error("PROGRAMS", &e))?;
+        load_programs(&mut ebpf, &mut programs)?;
         let ring = ebpf.take_map("FIRST_SEEN").ok_or(KernelError::Missing("FIRST_SEEN"))?;
         let ring = RingBuf::try_from(ring).map_err(|e| map_error("FIRST_SEEN", &e))?;
         let replay_ns = if options.replay {
@@ -400,10 +391,70 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, KernelErro
     ebpf.program_mut(name).and_then(|p| p.try_into().ok()).ok_or(KernelError::Missing(PROGRAM))
 }
 
-fn load_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, KernelError> {
-    let xdp = program(ebpf, name)?;
-    xdp.load().map_err(|e| KernelError::Load(format!("{name}: {}", tail(&chain(&e)))))?;
-    Ok(xdp)
+/// Every program with its slot in the program array; the entry has none.
+fn slots() -> BTreeMap<String, Option<u32>> {
+    let mut slots = BTreeMap::from([
+        (PROGRAM.to_owned(), None),
+        ("ot_ipv6_chain".to_owned(), Some(IPV6_CHAIN)),
+        ("ot_next".to_owned(), Some(NEXT)),
+        ("ot_gather".to_owned(), Some(GATHER)),
+        ("ot_count".to_owned(), Some(COUNT)),
+    ]);
+    for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
+        let module = proto.module();
+        slots.insert(format!("ot_{module}"), Some(*proto as u32));
+        if !proto.binding().tcp.is_empty() {
+            slots.insert(format!("ot_joined_{module}"), Some(JOINED + *proto as u32));
+        }
+    }
+    slots
+}
+
+/// Loads every program and enters it into the program array. The kernel verifies programs of a privileged caller side
+/// by side, so each CPU takes its share.
+fn load_programs(ebpf: &mut Ebpf, programs: &mut ProgramArray<MapData>) -> Result<(), KernelError> {
+    let slots = slots();
+    let mut found = Vec::new();
+    for (name, program) in ebpf.programs_mut() {
+        if let Some(slot) = slots.get(name) {
+            let xdp: &mut Xdp = program.try_into().map_err(|_| KernelError::Missing(PROGRAM))?;
+            found.push((name.to_owned(), *slot, xdp));
+        }
+    }
+    if found.len() < slots.len() {
+        return Err(KernelError::Missing("program of a protocol"));
+    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let queue = std::sync::Mutex::new(found.into_iter());
+    let results: Vec<Result<Vec<(u32, ProgramFd)>, KernelError>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| load_share(&queue))).collect();
+        threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(|_| Err(KernelError::Load("a loading thread failed".to_owned()))))
+            .collect()
+    });
+    for share in results {
+        for (slot, fd) in share? {
+            programs.set(slot, &fd, 0).map_err(|e| map_error("PROGRAMS", &e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Loads programs from the queue until it is empty.
+fn load_share<'a>(
+    queue: &std::sync::Mutex<impl Iterator<Item = (String, Option<u32>, &'a mut Xdp)>>,
+) -> Result<Vec<(u32, ProgramFd)>, KernelError> {
+    let mut fds = Vec::new();
+    loop {
+        let item = queue.lock().ok().and_then(|mut q| q.next());
+        let Some((name, slot, xdp)) = item else { return Ok(fds) };
+        xdp.load().map_err(|e| KernelError::Load(format!("{name}: {}", tail(&chain(&e)))))?;
+        if let Some(slot) = slot {
+            let fd = xdp.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
+            fds.push((slot, fd.map_err(|e| KernelError::Load(chain(&e)))?));
+        }
+    }
 }
 
 /// The end of a verifier log says why; its beginning is thousands of lines.

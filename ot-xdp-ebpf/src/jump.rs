@@ -1,0 +1,54 @@
+//! Jumps between the programs of one frame: tail calls with constant indices, which the kernel makes direct.
+
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::generated::bpf_tail_call;
+use ot_xdp_common::for_each_protocol;
+use ot_xdp_common::stream::Next;
+use ot_xdp_common::wire::{COUNT, GATHER, JOINED, Scratch};
+
+use crate::{maps, verdict};
+
+/// Jumps to a program. Comes back only when it is not loaded, or after 33 jumps.
+#[inline(always)]
+pub fn to<const INDEX: u32>(ctx: *mut xdp_md) {
+    // SAFETY: the context of this program and a program array.
+    unsafe { bpf_tail_call(ctx.cast(), maps::programs(), INDEX) };
+}
+
+/// What [`Next`] asks for.
+#[inline(always)]
+pub fn go_on(ctx: *mut xdp_md, s: &mut Scratch, next: Next) -> u32 {
+    match next {
+        Next::Walk => walk(ctx, s.walk.root),
+        Next::Joined => joined(ctx, s.walk.root),
+        Next::Gather => to::<GATHER>(ctx),
+        Next::Count(outcome) => {
+            s.walk.flags |= s.frame.flags;
+            s.outcome = outcome as u32;
+            to::<COUNT>(ctx);
+        }
+    }
+    verdict::pass()
+}
+
+/// Jumps to the program of a protocol.
+#[inline(always)]
+fn walk(ctx: *mut xdp_md, proto: u8) {
+    macro_rules! jumps {
+        ($($nr:literal $variant:ident $module:ident [$($inner:ident)*];)+) => {
+            match proto {
+                // A constant index in each arm: the kernel turns it into a direct jump.
+                $($nr => to::<$nr>(ctx),)+
+                _ => {}
+            }
+        };
+    }
+    for_each_protocol!(jumps);
+}
+
+/// Jumps to the program that parses the window as a protocol. An indirect jump: few frames come here.
+#[inline(always)]
+fn joined(ctx: *mut xdp_md, proto: u8) {
+    // SAFETY: as in `to`.
+    unsafe { bpf_tail_call(ctx.cast(), maps::programs(), JOINED + proto as u32) };
+}
