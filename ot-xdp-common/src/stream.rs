@@ -103,6 +103,8 @@ pub trait Memory {
     fn stream(&mut self, slot: u32) -> Option<&mut Stream>;
     /// A window; `slot < WINDOWS`.
     fn window(&mut self, slot: u32) -> Option<&mut Window>;
+    /// Runs [`deposit`] on a window: a call of its own in the kernel, so that it is verified once.
+    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) -> u32;
     /// A word of the table of services; `slot < SERVICES`, see [`crate::service`].
     fn service(&mut self, slot: u32) -> Option<&mut u64>;
 }
@@ -133,7 +135,8 @@ fn hash(f: &Frame, ifindex: u32) -> u64 {
         h = (h ^ h >> 32 ^ wide(f.src[2], f.dst[2])).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
     }
     h = (h ^ h >> 32 ^ ports).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
-    (h ^ h >> 29) | 1
+    // Never 0, and bit 1 free for [`FRESH`].
+    ((h ^ h >> 29) | 1) & !FRESH
 }
 
 #[inline(always)]
@@ -422,12 +425,14 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
     }
     let base = if fill { s.hole } else { s.next };
     let (check, state, counted, room) = (s.check, s.root, s.counted, s.hole_end.wrapping_sub(s.hole));
-    let Some(p) = env.window(window_slot(check)) else { return Next::Count(Outcome::Unparsed) };
+    let slot = window_slot(check);
+    let Some(p) = env.window(slot) else { return Next::Count(Outcome::Unparsed) };
     if p.check != check {
-        clear(p);
-        p.check = check;
+        // [`deposit`] clears it.
+        p.check = check | FRESH;
     }
-    let (mut have, differs) = deposit(b.until(f.end), f, base, p);
+    let result = env.deposit(b, f, base, slot);
+    let (mut have, differs) = (result & !DIFFERS, result & DIFFERS != 0);
     if fill && have > room {
         have = room;
     }
@@ -456,33 +461,36 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
     Next::Joined
 }
 
-#[inline(always)]
-fn clear(p: &mut Window) {
-    for i in 0..WINDOW as usize {
-        p.cells[i] = 0;
-    }
-}
+/// Mark in a window's check: octets of an earlier piece are in it.
+const FRESH: u64 = 2;
+/// Mark in the result of [`deposit`]: two versions of an octet.
+const DIFFERS: u32 = 1 << 31;
 
 /// Copies what the segment has of the octets from `base` on; the first of two versions of an octet stays. Returns how
-/// many octets are there without a hole, and whether there were two versions.
+/// many octets are there without a hole, and [`DIFFERS`].
 #[inline(always)]
-fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> (u32, bool) {
-    let len = f.end - f.off;
-    let mut differs = false;
+pub fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> u32 {
+    if p.check & FRESH != 0 {
+        p.check &= !FRESH;
+        p.cells = [0; WINDOW as usize];
+    }
+    let b = b.until(f.end);
+    // First octet that both have, and how many there are.
+    let (seq, at) = if behind(base, f.seq) { (base, base.wrapping_sub(f.seq)) } else { (f.seq, 0) };
+    let room = WINDOW.wrapping_sub(seq.wrapping_sub(base));
+    let off = f.off + at;
+    let mut differs = 0;
     for i in 0..WINDOW {
-        let seq = base.wrapping_add(i);
-        let at = seq.wrapping_sub(f.seq);
-        if at >= len {
-            continue;
+        if i >= room || off + i >= f.end {
+            break;
         }
-        let Some(octet) = b.u8(f.off + at) else { continue };
-        let index = b.index::<{ WINDOW - 1 }>(seq);
-        let cell = p.cells[index];
-        if cell & 0xFF00 != generation(seq) {
-            p.cells[index] = generation(seq) | octet as u16;
-        } else if cell as u8 != octet {
-            differs = true;
-        }
+        let Some(octet) = b.u8(off + i) else { break };
+        let index = b.index::<{ WINDOW - 1 }>(seq.wrapping_add(i));
+        let (cell, mark) = (p.cells[index] as u32, generation(seq.wrapping_add(i)) as u32);
+        // In arithmetic and not in branches: the verifier would follow each combination.
+        let known = ((cell ^ mark) & 0xFF00).wrapping_sub(1) >> 31;
+        differs |= known * ((cell ^ octet as u32) & 0xFF);
+        p.cells[index] = (known * cell + (1 - known) * (mark | octet as u32)) as u16;
     }
     // Counted without a branch: the verifier would follow each possible number on its own.
     let (mut have, mut all) = (0, 1);
@@ -493,7 +501,7 @@ fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> (u32, bool) 
         all &= miss.wrapping_sub(1) >> 31;
         have += all;
     }
-    (have, differs)
+    have | if differs != 0 { DIFFERS } else { 0 }
 }
 
 /// Books what the walk over the window found, and goes on in the frame when the next PDU begins there.

@@ -47,6 +47,9 @@ impl Memory for Host {
     fn window(&mut self, slot: u32) -> Option<&mut Window> {
         self.windows.get_mut(slot as usize)
     }
+    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) -> u32 {
+        self.window(slot).map_or(0, |window| stream::deposit(b, f, base, window))
+    }
     fn service(&mut self, slot: u32) -> Option<&mut u64> {
         self.services.get_mut(slot as usize)
     }

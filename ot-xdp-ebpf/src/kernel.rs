@@ -2,11 +2,21 @@
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
+use ot_xdp_common::bytes::Bytes;
 use ot_xdp_common::classify::Bindings;
-use ot_xdp_common::frame::Envelope;
-use ot_xdp_common::stream::{Memory, Stream, Window};
+use ot_xdp_common::frame::{Envelope, Frame};
+use ot_xdp_common::stream::{self, Memory, Stream, Window};
 
 use crate::maps;
+use crate::packet::Packet;
+
+/// [`stream::deposit`] as a global subprogram: verified once for any arguments.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn deposit(ctx: *mut xdp_md, base: u32, slot: u32) -> u32 {
+    let (Some(s), Some(window)) = (maps::scratch(), maps::window(slot)) else { return 0 };
+    stream::deposit(Packet::limited(ctx, s.frame.end), &s.frame, base, window)
+}
 
 /// The frame in hand.
 pub struct Kernel {
@@ -42,6 +52,10 @@ impl Memory for Kernel {
     #[inline(always)]
     fn window(&mut self, slot: u32) -> Option<&mut Window> {
         maps::window(slot)
+    }
+    #[inline(always)]
+    fn deposit<B: Bytes>(&mut self, _: B, _: &Frame, base: u32, slot: u32) -> u32 {
+        deposit(self.ctx, base, slot)
     }
     #[inline(always)]
     fn service(&mut self, slot: u32) -> Option<&mut u64> {

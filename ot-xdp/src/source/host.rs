@@ -6,7 +6,7 @@ use ot_xdp_common::frame::{Envelope, Frame};
 use ot_xdp_common::proto;
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::service::SERVICES;
-use ot_xdp_common::stream::{Joined, Memory, STREAMS, Stream, WINDOWS, Window, window_of};
+use ot_xdp_common::stream::{self, Joined, Memory, STREAMS, Stream, WINDOWS, Window, window_of};
 use ot_xdp_common::walk::{Driven, Step, Steps, Walk, drive};
 
 use crate::bindings::BindingTable;
@@ -83,6 +83,9 @@ impl Memory for Host {
     }
     fn window(&mut self, slot: u32) -> Option<&mut Window> {
         self.windows.get_mut(slot as usize)
+    }
+    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) -> u32 {
+        self.window(slot).map_or(0, |window| stream::deposit(b, f, base, window))
     }
     fn service(&mut self, slot: u32) -> Option<&mut u64> {
         self.services.get_mut(slot as usize)
