@@ -10,7 +10,15 @@ pub const FEED_BYTES: usize = 1528;
 #[repr(C)]
 pub struct FeedPacket {
     /// Its length in octets.
-    pub len: u64,
+    pub len: u32,
+    /// Offset of its TCP sequence number, 0 for none: a connection goes on from frame to frame.
+    pub seq_at: u16,
+    /// Octets of its TCP payload.
+    pub payload: u16,
+    /// Its TCP sequence number.
+    pub first_seq: u32,
+    /// Padding to eight octets.
+    pub reserved: u32,
     /// Its octets.
     pub bytes: [u8; FEED_BYTES],
 }
@@ -27,4 +35,8 @@ pub struct FeedControl {
     pub conversations: u32,
     /// Interface that generated frames go out of.
     pub ifindex: u32,
+    /// Generated frames: octets of TCP payload, by which the sequence number goes on.
+    pub payload: u32,
+    /// Padding to eight octets.
+    pub reserved: u32,
 }

@@ -22,7 +22,8 @@ const CHECK: u64 = !0xFFFF;
 #[inline(always)]
 fn hash(addr: &[u32; 4], port: u16, l4: u8) -> u64 {
     let wide = |a: u32, b: u32| (a as u64) << 32 | b as u64;
-    let mut h = (wide(addr[3], (l4 as u32) << 16 | port as u32) ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    let mut h =
+        (wide(addr[3], (l4 as u32) << 16 | port as u32) ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
     if addr[0] != 0 {
         h = (h ^ h >> 32 ^ wide(addr[0], addr[1])).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
         h = (h ^ h >> 32 ^ addr[2] as u64).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
@@ -72,11 +73,8 @@ pub fn learn<E: Memory>(f: &Frame, w: &Walk, env: &mut E) -> bool {
     let dir = if w.n_ops == 0 { 0 } else { w.ops[0].tag.dir_code() };
     // Where the frame does not tell, the lower port is the server's.
     let to_server = dir == Dir::Request as u8 || (dir != Dir::Response as u8 && f.dport <= f.sport);
-    let (hash, seen) = if to_server {
-        (hash(&f.dst, f.dport, f.l4), REQUEST)
-    } else {
-        (hash(&f.src, f.sport, f.l4), RESPONSE)
-    };
+    let (hash, seen) =
+        if to_server { (hash(&f.dst, f.dport, f.l4), REQUEST) } else { (hash(&f.src, f.sport, f.l4), RESPONSE) };
     let Some(word) = env.service(slot(hash)) else { return true };
     let mine = hash & CHECK | w.root as u64;
     let was = if (*word ^ mine) & (CHECK | PROTOCOL) == 0 { *word & CONFIRMED } else { 0 };

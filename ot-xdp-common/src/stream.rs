@@ -614,7 +614,9 @@ impl Bytes for Joined<'_> {
         if !self.ends_in(off, 4) {
             return None;
         }
-        Some((self.octet(off) << 24 | self.octet(off + 1) << 16 | self.octet(off + 2) << 8 | self.octet(off + 3)) as u32)
+        Some(
+            (self.octet(off) << 24 | self.octet(off + 1) << 16 | self.octet(off + 2) << 8 | self.octet(off + 3)) as u32,
+        )
     }
     #[inline(always)]
     fn be64(self, off: u32) -> Option<u64> {

@@ -30,7 +30,10 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
             let times = feed(&mut rig, &Case { workload: w, conversations }, rounds, repeat)?;
             rows.push(report(w, conversations, "feed", times));
         }
-        if let [frame] = w.frames.as_slice() {
+        // A TCP frame that is repeated in place would be a retransmission.
+        if let [frame] = w.frames.as_slice()
+            && workload::tcp_of(frame).is_none()
+        {
             let times = repeated(&mut rig, frame, rounds, repeat)?;
             rows.push(report(w, 1, "repeat", times));
         }

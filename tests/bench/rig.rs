@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::workload;
 use anyhow::{Context, Result};
 use aya::maps::{Array, MapData, PerCpuArray, PerCpuValues, ProgramArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
@@ -68,11 +69,20 @@ impl Rig {
         let mut packets: Array<_, Raw<FeedPacket>> =
             self.bench.map_mut("PACKETS").context("no map PACKETS")?.try_into()?;
         for (i, frame) in frames.iter().take(FEED_PACKETS as usize).enumerate() {
-            let mut p = FeedPacket { len: frame.len() as u64, bytes: [0; FEED_BYTES] };
+            let tcp = workload::tcp_of(frame);
+            let mut p = FeedPacket {
+                len: frame.len() as u32,
+                seq_at: tcp.map_or(0, |t| t.seq_at),
+                payload: tcp.map_or(0, |t| t.payload),
+                first_seq: tcp.map_or(0, |t| t.seq),
+                reserved: 0,
+                bytes: [0; FEED_BYTES],
+            };
             p.bytes[..frame.len()].copy_from_slice(frame);
             packets.set(i as u32, Raw(p), 0)?;
         }
-        self.control(FeedControl { next: 0, packets: frames.len() as u32, conversations, ifindex: 0 })
+        let packets = frames.len() as u32;
+        self.control(FeedControl { packets, conversations, ..FeedControl::default() })
     }
 
     /// Sets the state of feeder and generator on every CPU.
@@ -120,7 +130,8 @@ impl Rig {
 
     /// Sends `count` live frames out of `ifindex`; returns the seconds that it took.
     pub fn generate(&mut self, frame: &[u8], ifindex: u32, count: u32, conversations: u32) -> Result<f64> {
-        self.control(FeedControl { next: 0, packets: 1, conversations, ifindex })?;
+        let payload = workload::tcp_of(frame).map_or(0, |t| u32::from(t.payload));
+        self.control(FeedControl { next: 0, packets: 1, conversations, ifindex, payload, reserved: 0 })?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.repeat = count;

@@ -7,6 +7,7 @@ use harness::data;
 use ot_xdp::bindings::BindingTable;
 use ot_xdp::source::replay::{Engine, UserEngine};
 use ot_xdp_common::bench::{FEED_BYTES, FEED_PACKETS};
+use ot_xdp_common::frame::{Envelope, Frame, Payload, TCP, parse};
 use ot_xdp_common::limits::FLOWS;
 use ot_xdp_common::proto::Proto;
 
@@ -37,6 +38,38 @@ pub fn tcp(dport: u16, payload: &[u8]) -> Vec<u8> {
     f.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0, 0, 0, 0, 0, 0]);
     f.extend(payload);
     f
+}
+
+/// Where the TCP header of a frame is.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpOf {
+    /// Offset of the sequence number.
+    pub seq_at: u16,
+    /// Sequence number.
+    pub seq: u32,
+    /// Octets of payload.
+    pub payload: u16,
+}
+
+/// The TCP header of a frame with payload, found by the sensor's own envelope parser.
+pub fn tcp_of(frame: &[u8]) -> Option<TcpOf> {
+    let mut f = Frame::default();
+    if parse(frame, &mut f, &mut Whole) != Payload::Transport || f.l4 != TCP {
+        return None;
+    }
+    let at = (34..f.off.saturating_sub(16)).chain([f.off - 20 + 4]).find(|at| {
+        let head = frame.get(*at as usize - 4..*at as usize + 4);
+        let ports = [f.sport.to_be_bytes(), f.dport.to_be_bytes()].concat();
+        head.is_some_and(|h| h[..4] == ports[..] && h[4..] == f.seq.to_be_bytes())
+    })?;
+    Some(TcpOf { seq_at: at as u16, seq: f.seq, payload: (f.end - f.off) as u16 })
+}
+
+struct Whole;
+impl Envelope for Whole {
+    fn frame_len(&mut self) -> u32 {
+        0
+    }
 }
 
 /// A Modbus read of one register.

@@ -94,6 +94,9 @@ fn parse(ctx: *mut xdp_md, s: &mut Scratch) -> Payload {
     frame::parse(Packet::new(ctx), &mut s.frame, &mut Plain)
 }
 
+/// Offset of the TCP sequence number in an untagged IPv4 frame without options.
+const SEQ: u32 = 38;
+
 /// Sends the frame out of the interface in CONTROL: with live frames, a generator of native XDP traffic.
 #[xdp(frags)]
 pub fn generate(ctx: XdpContext) -> u32 {
@@ -105,6 +108,10 @@ pub fn generate(ctx: XdpContext) -> u32 {
         let id = c.next.wrapping_mul(0x9E37_79B1) & c.conversations.wrapping_sub(1);
         // The low half of the IPv4 source address: another conversation each frame.
         if bpf_xdp_store_bytes(ctx.ctx, 28, (&raw const id).cast_mut().cast(), 2) != 0 {
+            return FAILED;
+        }
+        let seq = (c.next / c.conversations.max(1)).wrapping_mul(c.payload).to_be();
+        if bpf_xdp_store_bytes(ctx.ctx, SEQ, (&raw const seq).cast_mut().cast(), 4) != 0 {
             return FAILED;
         }
         bpf_redirect(c.ifindex, 0) as u32
@@ -129,10 +136,14 @@ pub fn feed(ctx: XdpContext) -> u32 {
         p.bytes[28] = (id >> 8) as u8;
         p.bytes[29] = id as u8;
     }
-    let len = p.len;
+    let len = p.len as u64;
     if len < 14 || len > FEED_BYTES as u64 {
         return FAILED;
     }
+    // The next segment of the same connection, or the whole mix once more with later sequence numbers.
+    let rounds = if c.packets > 1 { n / c.packets.max(1) } else { n / c.conversations.max(1) };
+    let step = if c.packets > 1 { rounds << 20 } else { rounds.wrapping_mul(p.payload as u32) };
+    let (seq, seq_at) = ((p.first_seq.wrapping_add(step)).to_be(), p.seq_at as u32);
     let have = Packet::new(ctx.ctx).len() as i32;
     // SAFETY: helpers on the program's context; the buffer holds `FEED_BYTES` octets and `len` is no more.
     unsafe {
@@ -140,6 +151,9 @@ pub fn feed(ctx: XdpContext) -> u32 {
             return FAILED;
         }
         if bpf_xdp_store_bytes(ctx.ctx, 0, p.bytes.as_mut_ptr().cast(), len as u32) != 0 {
+            return FAILED;
+        }
+        if seq_at != 0 && bpf_xdp_store_bytes(ctx.ctx, seq_at, (&raw const seq).cast_mut().cast(), 4) != 0 {
             return FAILED;
         }
         TARGET.tail_call(&ctx, 0);
