@@ -45,12 +45,16 @@ pub struct Stream {
     pub hole_end: u32,
     /// Sequence number of the last segment.
     pub last: u32,
-    /// Digest of its octets.
+    /// Digest of its octets, see [`digest`].
     pub digest: u32,
     /// Protocol, hint of the candidate, [`Phase`] from the lowest octet.
     pub root: u32,
     /// Operations of the PDU at `next` that were counted already.
-    pub counted: u32,
+    pub counted: u8,
+    /// The same of the PDU at `hole`.
+    pub counted_hole: u8,
+    /// Length of the last segment's payload.
+    pub len: u16,
 }
 
 /// Size of [`Stream`] in octets.
@@ -144,7 +148,7 @@ fn slot(check: u64) -> u32 {
     (check >> 16) as u32 & (STREAMS - 1)
 }
 
-/// Digest of a segment: its first and last eight octets and its length.
+/// Digest of a segment: of its first eight octets in the high half, of its last eight in the low half.
 #[inline(always)]
 fn digest<B: Bytes>(b: B, f: &Frame) -> u32 {
     let len = f.end - f.off;
@@ -155,8 +159,8 @@ fn digest<B: Bytes>(b: B, f: &Frame) -> u32 {
         let last = b.u8(f.end - 1).unwrap_or(0) as u64;
         (pair << 8 | last, if len >= 4 { b.be32(f.end - 4).unwrap_or(0) as u64 } else { 0 })
     };
-    let h = (head ^ (len as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ tail;
-    (h.wrapping_mul(0xFF51_AFD7_ED55_8CCD) >> 32) as u32
+    let fold = |x: u64| (x.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as u32;
+    fold(head) << 16 | fold(tail)
 }
 
 /// Is `a` behind `b` in the sequence space?
@@ -171,6 +175,20 @@ fn root(w: &Walk, phase: Phase) -> u32 {
 }
 
 impl Stream {
+    #[inline(always)]
+    fn remember(&mut self, f: &Frame, digest: u32) {
+        self.last = f.seq;
+        self.len = (f.end - f.off) as u16;
+        self.digest = digest;
+    }
+    /// Begins the segment where the last one began, with other octets?
+    #[inline(always)]
+    fn differs(&self, f: &Frame, digest: u32) -> bool {
+        let len = f.end - f.off;
+        let heads = len >= 8 && self.len >= 8;
+        let same = if len == self.len as u32 { self.digest == digest } else { !heads || (self.digest ^ digest) >> 16 == 0 };
+        f.seq == self.last && !same
+    }
     #[inline(always)]
     fn phase(&self) -> u32 {
         self.root >> 16
@@ -188,6 +206,7 @@ impl Stream {
         self.hole_end = seq;
         self.root = 0;
         self.counted = 0;
+        self.counted_hole = 0;
     }
 }
 
@@ -219,15 +238,13 @@ pub fn enter<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) ->
     w.stream = slot;
     w.mode = Mode::InOrder as u32;
     if s.check == check && s.next == f.seq && s.phase() == Phase::Aligned as u32 {
-        s.last = f.seq;
-        s.digest = digest(b, f);
+        s.remember(f, digest(b, f));
         resume(w, f.off, f, s.root);
         return Next::Walk;
     }
     if s.check != check {
         s.begin(check, f.seq);
-        s.last = f.seq;
-        s.digest = digest(b, f);
+        s.remember(f, digest(b, f));
         return Next::Walk;
     }
     unusual(b, f, w, s)
@@ -240,17 +257,22 @@ fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
     let end = f.seq.wrapping_add(len);
     let fresh = behind(end, s.seen);
     let now = digest(b, f);
-    let other = f.seq == s.last && s.digest != now;
+    let other = s.differs(f, now);
     if fresh || f.seq != s.last {
-        s.last = f.seq;
-        s.digest = now;
+        s.remember(f, now);
     }
     if s.phase() == Phase::Unaligned as u32 {
-        return if fresh { Next::Walk } else { old(f, w, s, other) };
+        return if fresh { Next::Walk } else { old(b, f, w, s, other) };
     }
     let ahead = s.next.wrapping_sub(f.seq);
     if (ahead as i32) < 0 {
+        let waiting = s.phase() == Phase::Waiting as u32;
+        // What it goes on waits in the window.
+        if waiting && !behind(f.seq, s.seen) {
+            return Next::Gather;
+        }
         w.mode = Mode::Gap as u32;
+        w.base = matches!(b.be64(f.off), Some(0)) as u32;
         resume(w, f.off, f, s.root);
         return Next::Walk;
     }
@@ -270,18 +292,19 @@ fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
         w.flags |= flags::CONTINUATION;
         return Next::Count(Outcome::Continuation);
     }
-    old(f, w, s, other)
+    old(b, f, w, s, other)
 }
 
 /// Octets that were seen, or that fill the hole.
 #[inline(always)]
-fn old(f: &Frame, w: &mut Walk, s: &mut Stream, other: bool) -> Next {
+fn old<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream, other: bool) -> Next {
     let end = f.seq.wrapping_add(f.end - f.off);
     if s.hole != s.hole_end && behind(s.hole_end, f.seq) && behind(end, s.hole) {
         w.mode = Mode::Fill as u32;
-        if behind(s.hole, f.seq) || s.counted != 0 {
+        if behind(s.hole, f.seq) || s.hole_end.wrapping_sub(s.hole) <= WINDOW || s.counted_hole != 0 {
             return Next::Gather;
         }
+        w.base = matches!(b.be64(f.off), Some(0)) as u32;
         resume(w, f.off, f, s.root);
         return Next::Walk;
     }
@@ -318,6 +341,18 @@ pub fn leave<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) 
     rarely(f, w, outcome, env)
 }
 
+/// Octets of a header that may look like nothing at all while they are fewer: the longest header of a list protocol.
+const HEAD: u32 = 24;
+
+/// Octets of the shortest PDU that is sent again and again (IEC 104, S-format).
+const SHORTEST: u32 = 6;
+
+/// Are the refused octets too few to tell?
+#[inline(always)]
+fn short(w: &Walk) -> bool {
+    w.tail == Tail::Refused as u32 && w.end - w.pdu_at < HEAD
+}
+
 /// The rest of [`leave`].
 #[inline(always)]
 fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Next {
@@ -337,9 +372,15 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
     let fill = w.mode == Mode::Fill as u32;
     let expected = if fill { s.hole } else { s.next };
     let near = (gap || fill) && f.seq != expected && f.seq.wrapping_sub(expected) < WINDOW;
-    // Close behind a PDU that is not whole, only PDUs that fill the segment exactly are believed: it may be its rest.
-    let whole = outcome == Outcome::Classified && w.tail == Tail::Whole as u32 && (!near || w.pdu_end == w.end);
-    let partial = named && w.tail == Tail::Partial as u32;
+    // Close behind a PDU that is not whole, only PDUs that fill the segment exactly and do not begin like data (zeros)
+    // are believed: it may be the PDU's rest. What is missing has to have room for a PDU. And one hole is all that is
+    // remembered.
+    let one = fill || s.hole == s.hole_end;
+    let room = f.seq.wrapping_sub(expected) >= SHORTEST;
+    let believed = !near || w.pdu_end == w.end && w.base == 0 && one && room;
+    let whole = outcome == Outcome::Classified && w.tail == Tail::Whole as u32 && believed;
+    let in_order = s.phase() == Phase::Aligned as u32 && !gap && !fill;
+    let partial = named && (w.tail == Tail::Partial as u32 || in_order && short(w));
     let fresh = behind(end, s.seen);
     let (check, waited) = (s.check, s.phase() == Phase::Waiting as u32);
     if fill && (whole || !near) {
@@ -361,8 +402,9 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
         if fresh {
             s.seen = end;
         }
+        s.counted_hole = s.counted;
+        s.counted = 0;
         if !waited {
-            s.counted = 0;
             forget(check, env);
         }
         return Next::Count(outcome);
@@ -372,10 +414,17 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
         if gap && !waited {
             s.counted = 0;
             s.set_phase(Phase::Waiting);
-            forget(check, env);
+            if one {
+                forget(check, env);
+            }
         }
         return Next::Gather;
     } else if partial {
+        if in_order && w.pdus == 0 {
+            // Still what the connection spoke so far, or what its port says.
+            w.root = s.root as u8;
+            w.hint = (s.root >> 8) as u8;
+        }
         s.next = at(w.pdu_at);
         s.root = root(w, Phase::Waiting);
     } else {
@@ -386,9 +435,16 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
         return Next::Count(outcome);
     }
     let Some(s) = env.stream(w.stream) else { return Next::Count(outcome) };
-    s.counted = w.n_ops - w.pdu_ops;
+    let counted = (w.n_ops - w.pdu_ops) as u8;
+    if fill {
+        s.counted_hole = counted;
+    } else {
+        s.counted = counted;
+    }
     w.mode = if fill { Mode::KeepFill as u32 } else { Mode::Keep as u32 };
-    forget(check, env);
+    if one && !fill {
+        forget(check, env);
+    }
     Next::Gather
 }
 
@@ -424,7 +480,8 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
         s.seen = end;
     }
     let base = if fill { s.hole } else { s.next };
-    let (check, state, counted, room) = (s.check, s.root, s.counted, s.hole_end.wrapping_sub(s.hole));
+    let (check, state, room) = (s.check, s.root, s.hole_end.wrapping_sub(s.hole));
+    let counted = if fill { s.counted_hole } else { s.counted };
     let slot = window_slot(check);
     let Some(p) = env.window(slot) else { return Next::Count(Outcome::Unparsed) };
     if p.check != check {
@@ -451,7 +508,7 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
     if !again {
         w.clear_ops();
         w.pdus = 0;
-        w.skip = counted;
+        w.skip = counted as u32;
     }
     w.begin = 0;
     w.end = have;
@@ -512,12 +569,13 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
     let named = outcome == Outcome::Classified || outcome == Outcome::Unparsed;
     if outcome == Outcome::Classified && w.tail == Tail::Whole as u32 {
         let next = base.wrapping_add(w.pdu_end);
-        s.counted = 0;
         w.flags &= !flags::SPLIT;
         if fill {
+            s.counted_hole = 0;
             s.hole = if behind(s.hole_end, next) { next } else { s.hole_end };
             return if s.hole == s.hole_end { Next::Count(outcome) } else { Next::Gather };
         }
+        s.counted = 0;
         s.next = next;
         let into = next.wrapping_sub(f.seq);
         let len = f.end - f.off;
@@ -542,18 +600,20 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         s.set_phase(Phase::Aligned);
         return Next::Count(outcome);
     }
-    if named && w.tail == Tail::Partial as u32 {
-        let pdu = w.n_ops - w.pdu_ops;
+    if named && (w.tail == Tail::Partial as u32 || short(w)) {
+        let pdu = (w.n_ops - w.pdu_ops) as u8;
         let at = base.wrapping_add(w.pdu_at);
         let full = have - w.pdu_at >= WINDOW;
         // More of the PDU than is joined: what it holds behind is not known.
         let go_on = if full { base.wrapping_add(w.pdu_end) } else { at };
-        s.counted = if full { 0 } else { pdu };
+        let counted = if full { 0 } else { pdu };
         w.flags |= if full { flags::WALK_LIMIT } else { 0 };
         if fill {
             s.hole = if behind(s.hole_end, go_on) { go_on } else { s.hole_end };
+            s.counted_hole = counted;
         } else {
             s.next = go_on;
+            s.counted = counted;
             let lost = full && w.pdu_end <= w.pdu_at;
             s.set_phase(if lost {
                 Phase::Unaligned
@@ -566,10 +626,11 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         return Next::Count(if w.n_ops > w.skip { Outcome::Classified } else { Outcome::Continuation });
     }
     // Not a PDU after all.
-    s.counted = 0;
     if fill {
         s.hole = s.hole_end;
+        s.counted_hole = 0;
     } else {
+        s.counted = 0;
         s.set_phase(Phase::Unaligned);
     }
     Next::Count(if outcome == Outcome::NotOt { Outcome::Unparsed } else { outcome })

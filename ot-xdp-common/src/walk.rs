@@ -51,6 +51,8 @@ pub enum Tail {
     Partial = 1,
     /// They are no PDU, or were not walked.
     Lost = 2,
+    /// The parser refused them. The first octets of a PDU look like that, when they are few.
+    Refused = 3,
 }
 
 /// How a segment stands in its connection, see [`crate::stream`].
@@ -222,6 +224,12 @@ impl Walk {
         self.hint == Hint::Content as u8
     }
 
+    /// Octets in front of the segment are missing: it may begin inside a PDU.
+    #[inline(always)]
+    pub fn in_gap(&self) -> bool {
+        self.mode == Mode::Gap as u32
+    }
+
     /// Direction that the ports suggest.
     #[inline(always)]
     pub fn port_dir(&self) -> Dir {
@@ -313,7 +321,13 @@ pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut 
 /// The walk cannot go on.
 #[inline(always)]
 fn stop(w: &mut Walk, step: Step) -> Driven {
-    w.tail = if step == Step::PARTIAL { Tail::Partial as u32 } else { Tail::Lost as u32 };
+    w.tail = if step == Step::PARTIAL {
+        Tail::Partial as u32
+    } else if step == Step::REFUSE {
+        Tail::Refused as u32
+    } else {
+        Tail::Lost as u32
+    };
     if w.pdus != 0 {
         // The octets behind whole PDUs do not begin another one, or only begin one.
         if step == Step::PARTIAL {

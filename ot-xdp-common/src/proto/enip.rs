@@ -37,6 +37,8 @@ const HEAD: u32 = 24;
 const ITEMS_AT: u32 = 32;
 /// Items of one PDU that are looked at; the specification has no PDU with more.
 const ITEMS: u32 = 4;
+/// Command that may carry anything; so that data are not taken for it, its options have to be 0.
+const NOP: u32 = 0;
 const REGISTER_SESSION: u32 = 0x65;
 const SEND_RR_DATA: u32 = 0x6F;
 const SEND_UNIT_DATA: u32 = 0x70;
@@ -108,7 +110,11 @@ impl Protocol for Enip {
         let Some(status) = b.le32(off + 8) else { return unread(w) };
         let Some(options) = b.le32(off + 20) else { return unread(w) };
         // Vendors' status codes go up to FFFF; other options than 0 are discarded by a receiver, but still the port's.
-        if status > 0xFFFF {
+        if status > 0xFFFF || (command == NOP && options != 0) {
+            return Step::REFUSE;
+        }
+        // Behind a gap a header of zeros may be data; in the middle of a connection it has a session handle.
+        if w.in_gap() && session == 0 {
             return Step::REFUSE;
         }
         if w.strict() && w.pdus == 0 && (options != 0 || status > STATUS_LAST || !strong(b, off, command, length)) {
@@ -138,7 +144,8 @@ impl Protocol for Enip {
         }
         w.push(op::<Enip>(command, kind, dir, 0));
         if at == 0 {
-            return Step::DONE;
+            // The items may lie in the next segment.
+            return if w.pdu_end > w.end { Step::PARTIAL } else { Step::DONE };
         }
         if end > w.pdu_end {
             w.flags |= flags::MALFORMED;
