@@ -121,18 +121,18 @@ pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut W
         let proto = if tried == 0 { env.proto(table, f.dport) } else { proto::sharing(tried) };
         if proto != 0 {
             w.registered = 1;
-            return restart(w, proto, Hint::ToServer);
+            return restart(f, w, proto, Hint::ToServer, f.dport);
         }
         w.stage = Stage::Source as u32;
         let proto = env.proto(table, f.sport);
         if proto != 0 {
             w.registered = 1;
-            return restart(w, proto, Hint::FromServer);
+            return restart(f, w, proto, Hint::FromServer, f.sport);
         }
     } else if w.stage == Stage::Source as u32 {
         let proto = proto::sharing(tried);
         if proto != 0 {
-            return restart(w, proto, Hint::FromServer);
+            return restart(f, w, proto, Hint::FromServer, f.sport);
         }
     }
     if w.stage != Stage::Content as u32 {
@@ -142,12 +142,12 @@ pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut W
             let proto = service::of_destination(f, env);
             if proto != 0 {
                 w.registered = LEARNED;
-                return restart(w, proto, Hint::ToServer);
+                return restart(f, w, proto, Hint::ToServer, f.dport);
             }
             let proto = service::of_source(f, env);
             if proto != 0 {
                 w.registered = LEARNED;
-                return restart(w, proto, Hint::FromServer);
+                return restart(f, w, proto, Hint::FromServer, f.sport);
             }
         }
         w.stage = Stage::Content as u32;
@@ -161,12 +161,13 @@ pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut W
     if proto == 0 {
         return false;
     }
-    restart(w, proto, Hint::Content)
+    restart(f, w, proto, Hint::Content, 0)
 }
 
 #[inline(always)]
-fn restart(w: &mut Walk, proto: u8, hint: Hint) -> bool {
+fn restart(f: &Frame, w: &mut Walk, proto: u8, hint: Hint, port: u16) -> bool {
     w.clear();
+    w.service = port as u32 | (f.l4 as u32) << 16;
     let at = w.begin;
     start(w, at, proto, hint as u8);
     true
@@ -184,7 +185,7 @@ fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E)
     w.stage = Stage::Content as u32;
     w.sniff = 0;
     w.registered = 1;
-    restart(w, proto, Hint::EtherType);
+    restart(f, w, proto, Hint::EtherType, f.ethertype);
     Next::Walk
 }
 
