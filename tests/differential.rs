@@ -61,11 +61,11 @@ impl Pair {
     }
 }
 
-/// A Modbus frame to port 502 with this PDU, behind an Ethernet, IPv4 and TCP header.
-fn modbus(pdus: &[&[u8]]) -> Vec<u8> {
+/// A frame to port 502 with these Modbus PDUs, behind an Ethernet, IPv4 and TCP header; each client has one connection.
+fn modbus(client: u8, pdus: &[&[u8]]) -> Vec<u8> {
     let adus: Vec<u8> = pdus.iter().flat_map(|p| [&[0, 1, 0, 0, 0, p.len() as u8 + 1, 1], *p].concat()).collect();
     let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40 + adus.len() as u8, 0, 1, 0x40, 0];
-    frame.extend([64, 6, 0, 0, 10, 1, 0, 1, 10, 0, 0, 2, 0x9C, 0x40, 0x01, 0xF6, 0, 0, 0, 1, 0, 0, 0, 1]);
+    frame.extend([64, 6, 0, 0, 10, 1, 0, client, 10, 0, 0, 2, 0x9C, 0x40, 0x01, 0xF6, 0, 0, 0, 1, 0, 0, 0, 1]);
     frame.extend([0x50, 0x18, 0, 0, 0, 0, 0, 0]);
     frame.extend(adus);
     frame
@@ -92,8 +92,8 @@ fn a_site_overrules_the_function_tables() {
         (vec![read, write, object], ("write", true), ("program-download", true)),
     ];
     let (mut plain, mut overruled) = (Pair::new(), Pair::with(site));
-    for (pdus, default, here) in cases {
-        let frame = modbus(&pdus);
+    for (client, (pdus, default, here)) in (1..).zip(cases) {
+        let frame = modbus(client, &pdus);
         let r = plain.frame(&frame, &"default");
         assert_eq!((r.class, r.state_changing), (Some(default.0), default.1), "{pdus:?}");
         let r = overruled.frame(&frame, &"site");
