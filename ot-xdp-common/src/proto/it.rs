@@ -10,8 +10,9 @@
 //! | the names, each a protocol of the list | `it/members.rs` |
 //!
 //! This protocol has no function of its own: what it finds is an operation of one of its members. Function encoding:
-//! number of the member's function, 0 where it has one. Not parsed: anything behind the first octets, so the middle of
-//! an encrypted session is not named.
+//! number of the member's function, 0 where it has one. Its ports do not count as registered and its connections are not
+//! remembered (`classify.rs`). Not parsed: anything behind the first octets, so the middle of an encrypted session is
+//! not named.
 
 use core::fmt;
 
@@ -53,7 +54,7 @@ impl Protocol for It {
         Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: 0x4745_5420 },
         Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: 0x504F_5354 },
         Sniff { l4: TCP, mask: 0xFFFF_FCC0, value: 0x1603_0000 },
-        Sniff { l4: TCP, mask: 0xFFFE_E0FC, value: 0x0500_0000 },
+        Sniff { l4: TCP, mask: 0xFFFE_E07C, value: 0x0500_0000 },
         Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0x0300_0000 },
     ];
 

@@ -236,7 +236,7 @@ pub const ANYWHERE: &[Rule] = &[
     // A handshake that begins with a hello.
     bits::<Tls>(0xFFFF_FCC0_00FF_FF00, 0x1603_0000_0001_0000).tcp().dir(Dir::Request).min(40),
     bits::<Tls>(0xFFFF_FCC0_00FF_FF00, 0x1603_0000_0002_0000).tcp().dir(Dir::Response).min(40),
-    bits::<MsRpc>(0xFFFE_E0FC_FFFF_FFFF, 0x0500_0000_1000_0000).tcp().min(16),
+    bits::<MsRpc>(0xFFFE_E07C_FFFF_FFFF, 0x0500_0000_1000_0000).tcp().min(16),
     bits::<Rdp>(0xFFFF_0000_00FF_0000, 0x0300_0000_00E0_0000).tcp().dir(Dir::Request).check(CHECK_RDP),
     bits::<Rdp>(0xFFFF_0000_00FF_0000, 0x0300_0000_00D0_0000).tcp().dir(Dir::Response).check(CHECK_RDP),
 ];
