@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use harness::{data, is_root, skip};
 use ot_xdp::bindings::BindingTable;
-use ot_xdp::source::replay::{Engine, KernelEngine, UserEngine};
+use ot_xdp::config::Config;
+use ot_xdp::source::replay::{Engine, KernelEngine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 use ot_xdp_common::wire::{FlowKey, FlowValue};
 
@@ -17,20 +18,25 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
+        Pair::with(BindingTable::default())
+    }
+
+    fn with(bindings: BindingTable) -> Pair {
         Pair {
-            user: UserEngine::new(BindingTable::default(), FLOWS),
-            kernel: KernelEngine::new(BindingTable::default(), FLOWS).expect("the kernel program loads"),
+            user: UserEngine::new(bindings.clone(), FLOWS),
+            kernel: KernelEngine::new(bindings, FLOWS).expect("the kernel program loads"),
             frames: 0,
         }
     }
 
-    fn frame(&mut self, data: &[u8], from: &dyn std::fmt::Display) {
+    fn frame(&mut self, data: &[u8], from: &dyn std::fmt::Display) -> Record {
         self.frames += 1;
         let at = self.frames * 1_000;
         let u = self.user.frame(self.frames, data, at).expect("user engine");
         let k = self.kernel.frame(self.frames, data, at).expect("kernel engine");
         assert_eq!(u, k, "{from}: user (left) and kernel (right) differ on {} octets: {:02x?}", data.len(), data);
         assert_eq!(k.verdict, "pass", "{from}: passive mode passes every frame");
+        k
     }
 
     /// Counters of both, and the accounting equation.
@@ -53,6 +59,48 @@ impl Pair {
         let in_flows: u64 = k.flows.iter().map(|(_, v)| v.frames).sum();
         assert_eq!(classified, in_flows + kp.overflow_frames, "classified and malformed = flows + overflow");
     }
+}
+
+/// A frame to port 502 with these Modbus PDUs, behind an Ethernet, IPv4 and TCP header; each client has one connection.
+fn modbus(client: u8, pdus: &[&[u8]]) -> Vec<u8> {
+    let adus: Vec<u8> = pdus.iter().flat_map(|p| [&[0, 1, 0, 0, 0, p.len() as u8 + 1, 1], *p].concat()).collect();
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40 + adus.len() as u8, 0, 1, 0x40, 0];
+    frame.extend([64, 6, 0, 0, 10, 1, 0, client, 10, 0, 0, 2, 0x9C, 0x40, 0x01, 0xF6, 0, 0, 0, 1, 0, 0, 0, 1]);
+    frame.extend([0x50, 0x18, 0, 0, 0, 0, 0, 0]);
+    frame.extend(adus);
+    frame
+}
+
+/// Codes that the site knows better have its class and mark in both engines, and the worst operation follows from them.
+#[test]
+fn a_site_overrules_the_function_tables() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    let file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("overrule.toml");
+    let entry = |function: &str, class: &str, change: bool| {
+        format!("[[operation]]\nfunction = \"{function}\"\nclass = \"{class}\"\nstate_changing = {change}\n")
+    };
+    let text = entry("modbus:91", "program-download", true) + &entry("modbus:6", "session", false);
+    std::fs::write(&file, text).expect("written");
+    let site = Config::load(&file).expect("valid").bindings().expect("valid");
+    let (object, write, read): (&[u8], &[u8], &[u8]) = (&[91, 0, 0], &[6, 0, 1, 0, 1], &[3, 0, 10, 0, 2]);
+    let cases = [
+        (vec![object], ("unknown", true), ("program-download", true)),
+        (vec![write], ("write", true), ("session", false)),
+        (vec![write, read], ("write", true), ("read", false)),
+        (vec![read, write, object], ("write", true), ("program-download", true)),
+    ];
+    let (mut plain, mut overruled) = (Pair::new(), Pair::with(site));
+    for (client, (pdus, default, here)) in (1..).zip(cases) {
+        let frame = modbus(client, &pdus);
+        let r = plain.frame(&frame, &"default");
+        assert_eq!((r.class, r.state_changing), (Some(default.0), default.1), "{pdus:?}");
+        let r = overruled.frame(&frame, &"site");
+        assert_eq!((r.class, r.state_changing), (Some(here.0), here.1), "{pdus:?}");
+    }
+    plain.compare_counters();
+    overruled.compare_counters();
 }
 
 /// The flow map is full: further functions go to the overflow bucket, and every total stays exact.

@@ -4,7 +4,7 @@ use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::{self, Envelope, Frame, Payload, TCP, UDP};
 use crate::op::Dir;
-use crate::proto;
+use crate::proto::{self, Proto};
 use crate::reason::Outcome;
 use crate::service;
 use crate::stream::{self, Memory, Next};
@@ -20,6 +20,16 @@ pub enum Table {
     Udp = 1,
     /// EtherType.
     EtherType = 2,
+}
+
+/// The parser of IT protocols. Its ports do not count as registered: what it does not know there is not OT, its connections
+/// are not remembered, and its services are not learned.
+const IT: u8 = Proto::It as u8;
+
+/// Is nothing of the plant registered?
+#[inline(always)]
+fn only_it(proto: u8) -> bool {
+    proto == 0 || proto == IT
 }
 
 /// Number of words in the binding map: three tables of 65,536 octets.
@@ -119,20 +129,21 @@ pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut W
     let tried = w.root;
     if w.stage == Stage::Destination as u32 {
         let proto = if tried == 0 { env.proto(table, f.dport) } else { proto::sharing(tried) };
-        if proto != 0 {
-            w.registered = 1;
-            return restart(w, proto, Hint::ToServer);
+        // A port of IT gives way to one of the plant: clients choose their ports anywhere.
+        if proto != 0 && (proto != IT || only_it(env.proto(table, f.sport))) {
+            w.registered |= (proto != IT) as u32;
+            return restart(f, w, proto, Hint::ToServer, f.dport);
         }
         w.stage = Stage::Source as u32;
         let proto = env.proto(table, f.sport);
         if proto != 0 {
-            w.registered = 1;
-            return restart(w, proto, Hint::FromServer);
+            w.registered |= (proto != IT) as u32;
+            return restart(f, w, proto, Hint::FromServer, f.sport);
         }
     } else if w.stage == Stage::Source as u32 {
         let proto = proto::sharing(tried);
         if proto != 0 {
-            return restart(w, proto, Hint::FromServer);
+            return restart(f, w, proto, Hint::FromServer, f.sport);
         }
     }
     if w.stage != Stage::Content as u32 {
@@ -142,12 +153,12 @@ pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut W
             let proto = service::of_destination(f, env);
             if proto != 0 {
                 w.registered = LEARNED;
-                return restart(w, proto, Hint::ToServer);
+                return restart(f, w, proto, Hint::ToServer, f.dport);
             }
             let proto = service::of_source(f, env);
             if proto != 0 {
                 w.registered = LEARNED;
-                return restart(w, proto, Hint::FromServer);
+                return restart(f, w, proto, Hint::FromServer, f.sport);
             }
         }
         w.stage = Stage::Content as u32;
@@ -161,12 +172,13 @@ pub fn next_candidate<B: Bytes, E: Bindings + Memory>(b: B, f: &Frame, w: &mut W
     if proto == 0 {
         return false;
     }
-    restart(w, proto, Hint::Content)
+    restart(f, w, proto, Hint::Content, 0)
 }
 
 #[inline(always)]
-fn restart(w: &mut Walk, proto: u8, hint: Hint) -> bool {
+fn restart(f: &Frame, w: &mut Walk, proto: u8, hint: Hint, port: u16) -> bool {
     w.clear();
+    w.service = port as u32 | (f.l4 as u32) << 16;
     let at = w.begin;
     start(w, at, proto, hint as u8);
     true
@@ -184,14 +196,20 @@ fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E)
     w.stage = Stage::Content as u32;
     w.sniff = 0;
     w.registered = 1;
-    restart(w, proto, Hint::EtherType);
+    restart(f, w, proto, Hint::EtherType, f.ethertype);
     Next::Walk
 }
 
 #[inline(always)]
 fn empty<E: Bindings + Memory>(f: &Frame, w: &mut Walk, env: &mut E) -> Outcome {
     let table = if f.l4 == TCP { Table::Tcp } else { Table::Udp };
-    let (to, from) = (env.proto(table, f.dport), env.proto(table, f.sport));
+    let (mut to, mut from) = (env.proto(table, f.dport), env.proto(table, f.sport));
+    if only_it(to) {
+        to = 0;
+    }
+    if only_it(from) {
+        from = 0;
+    }
     if to | from == 0 {
         return Outcome::NotOt;
     }
@@ -233,7 +251,7 @@ pub fn service_port(f: &Frame, w: &Walk) -> u16 {
 /// [`Outcome`].
 #[inline(always)]
 pub fn confirmed<E: Memory>(f: &Frame, w: &Walk, outcome: u32, env: &mut E) -> u32 {
-    let named = outcome == Outcome::Classified as u32;
+    let named = outcome == Outcome::Classified as u32 && w.root != IT;
     if named && !service::learn(f, w, env) { Outcome::NotOt as u32 } else { outcome }
 }
 

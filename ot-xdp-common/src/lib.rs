@@ -17,6 +17,7 @@ pub mod flags;
 pub mod frame;
 pub mod limits;
 pub mod op;
+pub mod overrule;
 pub mod proto;
 pub mod reason;
 pub mod service;

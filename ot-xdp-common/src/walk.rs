@@ -125,6 +125,9 @@ pub struct Walk {
     pub base: u32,
     /// Where the list of candidates by content goes on, see [`crate::classify::next_candidate`].
     pub sniff: u32,
+    /// Registered port or EtherType that made the candidate, 0 for a candidate by content; in the high half the IP
+    /// protocol number.
+    pub service: u32,
     /// Protocol whose parser starts each PDU.
     pub root: u8,
     /// Protocol whose parser runs next.
@@ -143,7 +146,7 @@ pub struct Walk {
 pub const LEARNED: u32 = 2;
 
 /// Size of [`Walk`] in octets.
-pub const WALK_SIZE: usize = 108 + OPS * crate::op::OP_SIZE;
+pub const WALK_SIZE: usize = 112 + OPS * crate::op::OP_SIZE;
 const _: () = assert!(size_of::<Walk>() == WALK_SIZE);
 
 impl Default for Walk {
@@ -169,6 +172,7 @@ impl Default for Walk {
             skip: 0,
             base: 0,
             sniff: 0,
+            service: 0,
             root: 0,
             proto: 0,
             hint: 0,

@@ -320,6 +320,8 @@ pub struct Scratch {
     pub ifindex: u32,
     /// Key being counted.
     pub key: FlowKey,
+    /// Padding to eight octets.
+    pub reserved: u32,
     /// Value of a key's first operation.
     pub value: FlowValue,
     /// First second of the running first-seen budget.
@@ -329,5 +331,5 @@ pub struct Scratch {
 }
 
 /// Size of [`Scratch`] in octets.
-pub const SCRATCH_SIZE: usize = FRAME_SIZE + WALK_SIZE + 8 + FLOW_KEY_SIZE + FLOW_VALUE_SIZE + 16;
+pub const SCRATCH_SIZE: usize = FRAME_SIZE + WALK_SIZE + 8 + FLOW_KEY_SIZE + 4 + FLOW_VALUE_SIZE + 16;
 const _: () = assert!(size_of::<Scratch>() == SCRATCH_SIZE);

@@ -5,9 +5,10 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use ot_xdp_common::classify::service_port;
 use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
-use ot_xdp_common::op::{Dir, Op, Tag};
+use ot_xdp_common::op::{Dir, Kind, Op, Tag};
+use ot_xdp_common::overrule::{Kinds, overrule};
 use ot_xdp_common::reason::Outcome;
-use ot_xdp_common::walk::Hint;
+use ot_xdp_common::walk::{Hint, Walk};
 use ot_xdp_common::wire::{FirstSeen, FlowValue, PortValue, Scratch};
 
 use crate::maps;
@@ -19,9 +20,15 @@ pub fn without_operations(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
 }
 
 /// Counts the usual frame: one operation, of a key that is known. False when it is another one, and nothing was counted.
+/// Where the site knows functions better, there is no usual frame.
 #[inline(always)]
 pub fn usual(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) -> bool {
-    if outcome != Outcome::Classified || s.walk.n_ops != 1 || s.walk.skip != 0 || s.walk.hint == Hint::Content as u8 {
+    if maps::is_overruled()
+        || outcome != Outcome::Classified
+        || s.walk.n_ops != 1
+        || s.walk.skip != 0
+        || s.walk.hint == Hint::Content as u8
+    {
         return false;
     }
     // SAFETY: `ctx` is the program's context.
@@ -62,6 +69,9 @@ fn port_counters(ctx: *mut xdp_md, s: &mut Scratch, outcome: u32) -> Option<&'st
 /// Counts one frame and its operations; `outcome` is the number of an [`Outcome`].
 #[inline(always)]
 pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: u32) {
+    if maps::is_overruled() {
+        overruled(&raw mut s.walk);
+    }
     let Some(port) = port_counters(ctx, s, outcome) else { return };
     if outcome != Outcome::Classified as u32 && outcome != Outcome::Malformed as u32 {
         return;
@@ -85,6 +95,27 @@ pub fn frame(ctx: *mut xdp_md, s: &mut Scratch, outcome: u32) {
         }
         next = operations(next);
     }
+}
+
+/// The kinds that the site chose.
+struct Site;
+impl Kinds for Site {
+    #[inline(always)]
+    fn kind(&mut self, key: u64) -> Option<Kind> {
+        maps::kind(key)
+    }
+}
+
+/// [`overrule`] as a global subprogram: verified once for all protocols.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn overruled(w: *mut Walk) -> u32 {
+    if w.is_null() {
+        return 0;
+    }
+    // SAFETY: as for the steps of the protocols: null or a whole `Walk` of this CPU, given up by the caller for the call.
+    overrule(unsafe { &mut *w }, &mut Site);
+    1
 }
 
 /// Time of the frame in hand: the coarse monotonic clock, or the capture's time in replay.

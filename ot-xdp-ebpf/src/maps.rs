@@ -2,9 +2,10 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
+use ot_xdp_common::op::Kind;
 use ot_xdp_common::service::SERVICES as SERVICE_SLOTS;
 use ot_xdp_common::stream::{STREAMS as STREAM_SLOTS, Stream, WINDOWS as WINDOW_SLOTS, Window};
 use ot_xdp_common::wire::{
@@ -54,6 +55,27 @@ static SERVICES: Array<u64> = Array::with_max_entries(SERVICE_SLOTS, 0);
 /// Time of the frame in hand in replay, nanoseconds; written by user space before each frame.
 #[map]
 static REPLAY_NS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Kinds of the functions that the site knows better, by protocol and function; user space sets its size.
+#[map]
+static KINDS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
+
+/// 1 when there are any; set at load time, so that the look-ups are gone from the program of a site without.
+#[unsafe(no_mangle)]
+static OVERRULE: Global<u32> = Global::new(0);
+
+/// Does the site know any function better?
+#[inline(always)]
+pub fn is_overruled() -> bool {
+    OVERRULE.load() != 0
+}
+
+/// See [`KINDS`].
+#[inline(always)]
+pub fn kind(key: u64) -> Option<Kind> {
+    // SAFETY: user space writes the map before the program is attached and never again.
+    unsafe { KINDS.get(&key) }.map(|kind| Kind(*kind as u8))
+}
 
 /// 1 when captures are replayed; set at load time, so that the branch is gone from the program of a sensor.
 #[unsafe(no_mangle)]

@@ -1,17 +1,23 @@
-//! Which protocol is registered on which port and EtherType: the protocol files' defaults plus the site's own.
+//! What a site decides about frames: which protocol is registered on which port and EtherType (the protocol files'
+//! defaults plus its own), and the kinds of the functions that it knows better.
+
+use std::collections::BTreeMap;
 
 use ot_xdp_common::classify::{BINDING_WORDS, Bindings, Table};
+use ot_xdp_common::op::Kind;
+use ot_xdp_common::overrule::{self, Kinds};
 use ot_xdp_common::proto::Proto;
 
-/// Three tables of 65,536 protocol numbers: TCP ports, UDP ports, EtherTypes.
+/// Three tables of 65,536 protocol numbers: TCP ports, UDP ports, EtherTypes. And kinds by function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingTable {
     words: Vec<u64>,
+    kinds: BTreeMap<u64, Kind>,
 }
 
 impl Default for BindingTable {
     fn default() -> Self {
-        let mut table = BindingTable { words: vec![0; BINDING_WORDS as usize] };
+        let mut table = BindingTable { words: vec![0; BINDING_WORDS as usize], kinds: BTreeMap::new() };
         // Backwards, so that the first of several protocols that share a port is found first.
         for proto in Proto::ALL.iter().rev() {
             let b = proto.binding();
@@ -32,6 +38,16 @@ impl BindingTable {
         }
     }
 
+    /// Gives a function the kind that the site chose.
+    pub fn overrule(&mut self, proto: Proto, function: u32, kind: Kind) {
+        self.kinds.insert(overrule::key(proto as u8, function), kind);
+    }
+
+    /// The kinds that the site chose, by [`overrule::key`].
+    pub fn kinds(&self) -> &BTreeMap<u64, Kind> {
+        &self.kinds
+    }
+
     /// The words of the kernel map, by index.
     pub fn words(&self) -> impl Iterator<Item = (u32, u64)> {
         self.words.iter().enumerate().map(|(i, w)| (i as u32, *w))
@@ -41,6 +57,12 @@ impl BindingTable {
 impl Bindings for &BindingTable {
     fn word(&mut self, word: u32) -> u64 {
         self.words.get(word as usize).copied().unwrap_or(0)
+    }
+}
+
+impl Kinds for &BindingTable {
+    fn kind(&mut self, key: u64) -> Option<Kind> {
+        self.kinds.get(&key).copied()
     }
 }
 

@@ -151,6 +151,9 @@ pub struct SchemaArgs {
     /// What to print.
     #[arg(value_enum, default_value_t = SchemaArg::Events)]
     pub what: SchemaArg,
+    /// The same as `schema operations`.
+    #[arg(long, conflicts_with = "what")]
+    pub operations: bool,
 }
 
 /// What `schema` prints.
@@ -160,7 +163,7 @@ pub enum SchemaArg {
     Events,
     /// Every protocol with its ports and EtherTypes.
     Protocols,
-    /// Every operation: protocol, code, name, class, state-changing.
+    /// Every operation, as JSON lines: protocol, function, codes, name, class, state-changing, ATT&CK techniques, source.
     Operations,
     /// Every frame flag with its meaning.
     Flags,

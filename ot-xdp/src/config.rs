@@ -1,6 +1,7 @@
 //! Configuration: one TOML file and the options laid over it; everything that can be wrong is found here.
 
 mod error;
+mod operation;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use ot_xdp_common::proto::Proto;
 use serde::Deserialize;
 
 pub use error::ConfigError;
+pub use operation::{SiteFunction, SiteOperation};
 pub use read::FLOWS_RANGE;
 pub(crate) use read::{number_text, numbers, time};
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub events: Events,
     /// `[[binding]]`, in the order of the file.
     pub binding: Vec<SiteBinding>,
+    /// `[[operation]]`, in the order of the file.
+    pub operation: Vec<SiteOperation>,
 }
 
 /// Who reports.
@@ -193,13 +197,19 @@ impl Config {
         self.sensor.name.clone()
     }
 
-    /// The registrations: the protocols' defaults, without what the site takes away, with what it adds.
+    /// The registrations: the protocols' defaults, without what the site takes away, with what it adds; and the kinds of
+    /// the functions that it knows better.
     ///
     /// # Errors
     /// [`ConfigError::Binding`] when entries contradict each other. A configuration that came from [`Config::load`]
     /// has been checked.
     pub fn bindings(&self) -> Result<BindingTable, ConfigError> {
-        read::table(&self.binding).map_err(|(entry, reason)| ConfigError::Binding { entry: entry + 1, reason })
+        let mut table =
+            read::table(&self.binding).map_err(|(entry, reason)| ConfigError::Binding { entry: entry + 1, reason })?;
+        for entry in &self.operation {
+            entry.function.codes.iter().for_each(|code| table.overrule(entry.function.proto, *code, entry.kind()));
+        }
+        Ok(table)
     }
 
     /// A complete file with every key, its default and what it means. Parses back to [`Config::default`].
@@ -242,6 +252,13 @@ first_seen = {first_seen}
 # udp = []
 # ethertypes = []
 # remove = false          # true: these registrations are taken away
+
+# A function that this site knows better than the tables (`ot-xdp schema operations`): a private code whose meaning is
+# known here, or a write that nobody has to hear of. The function is written as in events. Repeat as often as needed.
+# [[operation]]
+# function = \"modbus:91\"
+# class = \"write\"
+# state_changing = true
 ",
             fallback = capture.allow_fallback,
             flows = counters.flows,

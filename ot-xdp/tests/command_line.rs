@@ -94,7 +94,6 @@ fn tables_and_help_are_printed() {
     for (args, words) in [
         (&["schema"][..], "oneOf"),
         (&["schema", "protocols"], "\"modbus\""),
-        (&["schema", "operations"], "Write Single Coil"),
         (&["schema", "flags"], "port_mismatch"),
         (&["completions", "bash"], "complete -F"),
         (&["completions", "fish"], "complete -c ot-xdp"),
@@ -108,6 +107,30 @@ fn tables_and_help_are_printed() {
             assert!(value.is_object(), "{args:?}");
         }
     }
+}
+
+#[test]
+fn the_operation_table_is_one_line_each() {
+    let out = ot_xdp(&["schema", "operations"]);
+    assert_eq!(ot_xdp(&["schema", "--operations"]).stdout, out.stdout);
+    let lines: Vec<serde_json::Value> = text(&out.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let (head, rows) = lines.split_first().unwrap();
+    assert!(
+        head["table"] == "operations" && head["version"].as_u64() > Some(0) && head["attack"].is_string(),
+        "{head}"
+    );
+    let members = ["protocol", "function", "codes", "name", "class", "state_changing", "techniques", "source"];
+    assert!(rows.iter().all(|r| members.iter().all(|m| !r[m].is_null())));
+    let coil = rows.iter().find(|r| r["name"] == "Write Single Coil").unwrap();
+    assert_eq!(
+        (&coil["protocol"], &coil["function"], &coil["class"]),
+        (&"modbus".into(), &"5".into(), &"write".into())
+    );
+    assert!(
+        coil["state_changing"] == true && coil["techniques"].as_array().unwrap().contains(&"T0855".into()),
+        "{coil}"
+    );
+    refused(&ot_xdp(&["schema", "operations", "--operations"]));
 }
 
 #[test]

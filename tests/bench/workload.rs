@@ -75,11 +75,16 @@ impl Envelope for Whole {
 /// A Modbus read of one register.
 pub const MODBUS_READ: [u8; 12] = [0, 1, 0, 0, 0, 6, 1, 3, 0, 10, 0, 2];
 
+/// The beginning of a TLS record.
+const TLS_RECORD: [u8; 12] = [23, 3, 3, 0, 64, 1, 2, 3, 4, 5, 6, 7];
+
 /// Every workload of the table.
 pub fn all() -> Result<Vec<Workload>> {
     let mut list = vec![
         Workload::one("modbus read", tcp(502, &MODBUS_READ)),
-        Workload::one("not OT (TCP 443)", tcp(443, &MODBUS_READ)),
+        Workload::one("not OT (TCP 9000)", tcp(9000, &MODBUS_READ)),
+        Workload::one("IT (TCP 443, TLS)", tcp(443, &TLS_RECORD)),
+        Workload::one("IT, middle of a record", tcp(443, &MODBUS_READ)),
         Workload::one("ARP", arp()),
         Workload::one("modbus read, VLAN", tagged(&tcp(502, &MODBUS_READ))),
         Workload::one("modbus, 8 PDUs", tcp(502, &MODBUS_READ.repeat(8))),

@@ -259,9 +259,10 @@ mod tests {
     fn off_its_port_transport_alone_is_nothing() {
         // What RDP clients open with.
         let s = tcp(40000, 3389, &hex("030000130ee000000000000100080003000000"));
-        assert_eq!((s.outcome, s.ops.len()), (Outcome::NotOt, 0));
-        assert_eq!(tcp(40000, 3389, &hex("0300000702f080")).outcome, Outcome::NotOt);
-        assert_eq!(tcp(40000, 3389, &hex("0300")).outcome, Outcome::NotOt);
+        assert_eq!((s.outcome, s.paths()), (Outcome::Classified, ["rdp:".into()].into()));
+        assert_eq!(tcp(40000, 40001, &hex("030000130ee00000000000c1020100c0010a00")).outcome, Outcome::NotOt);
+        assert_eq!(tcp(40000, 40001, &hex("0300000702f080")).outcome, Outcome::NotOt);
+        assert_eq!(tcp(40000, 40001, &hex("0300")).outcome, Outcome::NotOt);
     }
 
     #[test]

@@ -467,7 +467,7 @@ mod tests {
         }
         let s = to(&hex("056404c40104010027b9c0c0013c02063c03063c04069e30"));
         assert_eq!((s.outcome, s.paths()), (Outcome::Malformed, ["dnp3:ll_pri/4".into()].into()));
-        assert_eq!(to(b"GET / HTTP/1.1\r\n").outcome, Outcome::Unparsed);
+        assert_eq!(to(b"HELO example.org\r\n").outcome, Outcome::Unparsed);
     }
 
     #[test]

@@ -9,6 +9,10 @@
 //! 3. Add a capture to `tests/data/captures/live` with its labels, the program's budget to `tests/data/budget.toml` and
 //!    the README's row (`cargo xtask tidy` prints it).
 //!
+//! Last in the list is the parser of IT protocols, so that a port or a content that an industrial protocol shares with
+//! them is looked at as that one first. It names many protocols by their transport signature alone: they are its
+//! `members`, with a number and a name, and without a program.
+//!
 //! Nothing else: the kernel program, replay, the port table, the schema and the benches are made from the list.
 //!
 //! # Writing `step`
@@ -135,8 +139,21 @@ pub trait Number {
     const NUMBER: u8;
 }
 
+/// A protocol that the parser of another one names: part of the vocabulary, without a parser and a program of its own.
+pub trait Member {
+    /// Name as in JSON.
+    const NAME: &'static str;
+    /// Title for people.
+    const TITLE: &'static str;
+    /// Its functions, from 0: what follows the name in a path, name, class, state-changing.
+    const FUNCTIONS: &'static [(&'static str, &'static str, Class, bool)];
+}
+
 macro_rules! protocols {
-    ($d:tt $($nr:literal $variant:ident $module:ident [$($inner:ident)*];)+) => {
+    (
+        $d:tt $($nr:literal $variant:ident $module:ident [$($inner:ident)*];)+
+        members of $home:ident: $($m_nr:literal $member:ident;)+
+    ) => {
         $(pub mod $module;)+
 
         /// Every protocol. Numbers are map format and are never reused.
@@ -144,46 +161,63 @@ macro_rules! protocols {
         #[repr(u8)]
         pub enum Proto {
             $(#[doc = concat!("See [`mod@", stringify!($module), "`].")] $variant = $nr,)+
+            $(#[doc = concat!("See [`mod@", stringify!($home), "`].")] $member = $m_nr,)+
         }
 
         $(impl Number for $module::$variant { const NUMBER: u8 = $nr; })+
+        $(impl Number for $home::$member { const NUMBER: u8 = $m_nr; })+
 
         impl Proto {
             /// Every protocol, in the order of the list.
-            pub const ALL: &[Proto] = &[$(Proto::$variant),+];
+            pub const ALL: &[Proto] = &[$(Proto::$variant,)+ $(Proto::$member),+];
             /// The protocol with this number.
             pub fn from_code(code: u8) -> Option<Proto> {
-                match code { $($nr => Some(Proto::$variant),)+ _ => None }
+                match code { $($nr => Some(Proto::$variant),)+ $($m_nr => Some(Proto::$member),)+ _ => None }
             }
             /// Name as in JSON.
             pub fn name(self) -> &'static str {
-                match self { $(Proto::$variant => <$module::$variant as Protocol>::NAME),+ }
+                match self {
+                    $(Proto::$variant => <$module::$variant as Protocol>::NAME,)+
+                    $(Proto::$member => <$home::$member as Member>::NAME),+
+                }
             }
             /// Title for people.
             pub fn title(self) -> &'static str {
-                match self { $(Proto::$variant => <$module::$variant as Protocol>::TITLE),+ }
+                match self {
+                    $(Proto::$variant => <$module::$variant as Protocol>::TITLE,)+
+                    $(Proto::$member => <$home::$member as Member>::TITLE),+
+                }
             }
             /// Registered ports and EtherTypes.
             pub fn binding(self) -> Binding {
-                match self { $(Proto::$variant => <$module::$variant as Protocol>::BINDING),+ }
+                match self { $(Proto::$variant => <$module::$variant as Protocol>::BINDING,)+ _ => Binding::default() }
             }
             /// Can a frame begin with it? Others live only inside the PDUs of a root.
             pub fn is_root(self) -> bool {
                 let b = self.binding();
-                let sniffed = match self { $(Proto::$variant => !<$module::$variant as Protocol>::SNIFF.is_empty()),+ };
+                let sniffed = match self {
+                    $(Proto::$variant => !<$module::$variant as Protocol>::SNIFF.is_empty(),)+
+                    _ => false,
+                };
                 sniffed || !b.tcp.is_empty() || !b.udp.is_empty() || !b.ethertypes.is_empty()
             }
             /// Name of the file in `proto/`, without its extension.
             pub fn module(self) -> &'static str {
-                match self { $(Proto::$variant => stringify!($module)),+ }
+                match self { $(Proto::$variant => stringify!($module),)+ _ => stringify!($home) }
             }
             /// Writes a function as a path without the protocol's name.
             pub fn path(self, function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
-                match self { $(Proto::$variant => <$module::$variant as Protocol>::path(function, out)),+ }
+                match self {
+                    $(Proto::$variant => <$module::$variant as Protocol>::path(function, out),)+
+                    $(Proto::$member => member_path::<$home::$member>(function, out)),+
+                }
             }
             /// Calls `each` with every line of the function tables.
             pub fn rows(self, each: &mut dyn FnMut(Row)) {
-                match self { $(Proto::$variant => <$module::$variant as Protocol>::rows(each)),+ }
+                match self {
+                    $(Proto::$variant => <$module::$variant as Protocol>::rows(each),)+
+                    $(Proto::$member => member_rows::<$home::$member>(each)),+
+                }
             }
         }
 
@@ -208,6 +242,19 @@ macro_rules! protocols {
     };
 }
 
+fn member_path<M: Member>(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
+    match M::FUNCTIONS.get(function as usize) {
+        Some((path, ..)) => out.write_str(path),
+        None => write!(out, "{function:#x}"),
+    }
+}
+
+fn member_rows<M: Member>(each: &mut dyn FnMut(Row)) {
+    for (function, (_, name, class, state_changing)) in (0..).zip(M::FUNCTIONS) {
+        each(Row { function, name, class: *class, state_changing: *state_changing });
+    }
+}
+
 protocols! { $
     1 Modbus modbus [umas];
     2 Umas umas [];
@@ -224,6 +271,36 @@ protocols! { $
     13 PnPtcp pn_ptcp [];
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
+    91 Snmp snmp [];
+    90 It it [];
+    members of it:
+    100 Rdp;
+    101 Smb;
+    102 Ssh;
+    103 Telnet;
+    104 Vnc;
+    105 WinRm;
+    106 MsRpc;
+    107 TeamViewer;
+    108 AnyDesk;
+    109 Ftp;
+    110 Tftp;
+    111 Http;
+    112 Tls;
+    113 Dns;
+    114 Mdns;
+    115 Llmnr;
+    116 NetBios;
+    117 Dhcp;
+    118 Ntp;
+    119 Ldap;
+    120 Kerberos;
+    121 Mssql;
+    122 Mysql;
+    123 Postgresql;
+    124 Oracle;
+    125 Syslog;
+    126 Ssdp;
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.

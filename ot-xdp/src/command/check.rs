@@ -34,7 +34,7 @@ pub fn defaults() -> Result<ExitCode> {
 }
 
 fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
-    let Config { sensor, capture, counters, events, binding } = config;
+    let Config { sensor, capture, counters, events, binding, operation } = config;
     let mut lines = vec![format!("{} is valid.", file.display())];
     lines.push(if capture.interfaces.is_empty() {
         format!("The sensor `{}` listens on the interfaces that `ot-xdp run --interface` names.", sensor.name)
@@ -74,6 +74,10 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
     }
     if binding.is_empty() {
         lines.push("Protocols are on their registered ports and EtherTypes (`ot-xdp schema protocols`).".to_owned());
+    }
+    for o in operation {
+        let change = if o.state_changing { "changes" } else { "does not change" };
+        lines.push(format!("{} is of the class {} here and {change} the state.", o.function.path, o.class.word()));
     }
     lines.join("\n") + "\n"
 }

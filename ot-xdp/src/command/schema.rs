@@ -1,5 +1,7 @@
 //! `ot-xdp schema`: the JSON Schema of the events, and the tables behind them as JSON.
 
+mod operations;
+
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -44,23 +46,6 @@ struct ProtocolRow {
 }
 
 #[derive(Serialize)]
-struct Operations {
-    operations: Vec<OperationRow>,
-}
-
-#[derive(Serialize)]
-struct OperationRow {
-    protocol: &'static str,
-    /// Path as in events: behind the protocol's name; empty for a protocol with one function.
-    function: String,
-    /// The function in the encoding of the maps: several where one service is told apart by the object it is for.
-    codes: Vec<u32>,
-    name: &'static str,
-    class: &'static str,
-    state_changing: bool,
-}
-
-#[derive(Serialize)]
 struct Flags {
     flags: Vec<FlagRow>,
 }
@@ -77,13 +62,21 @@ struct FlagRow {
 /// # Errors
 /// When nobody takes the output.
 pub fn run(args: &SchemaArgs) -> Result<ExitCode> {
-    let value = match args.what {
+    let mut out = std::io::stdout().lock();
+    let what = if args.operations { SchemaArg::Operations } else { args.what };
+    let value = match what {
         SchemaArg::Events => event::schema::events(),
         SchemaArg::Protocols => table(Protocols { protocols: protocols() })?,
-        SchemaArg::Operations => table(Operations { operations: operations() })?,
+        SchemaArg::Operations => {
+            let (head, lines) = operations::table()?;
+            writeln!(out, "{}", serde_json::to_string(&head)?)?;
+            for line in lines {
+                writeln!(out, "{}", serde_json::to_string(&line)?)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         SchemaArg::Flags => table(Flags { flags: all_flags() })?,
     };
-    let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &value)?;
     out.write_all(b"\n")?;
     Ok(ExitCode::SUCCESS)
@@ -110,35 +103,6 @@ fn protocols() -> Vec<ProtocolRow> {
     Proto::ALL.iter().map(row).collect()
 }
 
-/// The lines of all function tables; those that people cannot tell apart are one, with all their codes.
-fn operations() -> Vec<OperationRow> {
-    let mut rows: Vec<OperationRow> = Vec::new();
-    for proto in Proto::ALL {
-        let first = rows.len();
-        proto.rows(&mut |row| {
-            let mut function = String::new();
-            // Writing to a `String` does not fail.
-            let _ = proto.path(row.function, &mut function);
-            let (class, state_changing) = (row.class.word(), row.state_changing);
-            let same = |r: &&mut OperationRow| {
-                (r.function.as_str(), r.name, r.class, r.state_changing) == (&function, row.name, class, state_changing)
-            };
-            match rows.iter_mut().skip(first).find(same) {
-                Some(known) => known.codes.push(row.function),
-                None => rows.push(OperationRow {
-                    protocol: proto.name(),
-                    function,
-                    codes: vec![row.function],
-                    name: row.name,
-                    class,
-                    state_changing,
-                }),
-            }
-        });
-    }
-    rows
-}
-
 fn all_flags() -> Vec<FlagRow> {
     let row = |(mask, name, meaning): &(u32, &'static str, &'static str)| FlagRow {
         bit: mask.trailing_zeros(),
@@ -153,24 +117,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    #[test]
-    fn operations_have_every_row_of_every_protocol_once() {
-        let rows = operations();
-        let mut seen = BTreeSet::new();
-        for r in &rows {
-            assert!(!r.name.is_empty(), "{} {:x?}", r.protocol, r.codes);
-            let key = (r.protocol, format!("{} {}", r.function, r.name));
-            assert!(seen.insert(key.clone()), "{key:?} is there twice");
-        }
-        for proto in Proto::ALL {
-            let mut count = 0;
-            proto.rows(&mut |_| count += 1);
-            let of_proto = rows.iter().filter(|r| r.protocol == proto.name());
-            assert_eq!(of_proto.map(|r| r.codes.len()).sum::<usize>(), count, "{}", proto.name());
-            assert!(count > 0, "{} has no rows", proto.name());
-        }
-    }
 
     #[test]
     fn protocols_and_flags_are_complete() {

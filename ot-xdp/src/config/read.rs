@@ -11,6 +11,7 @@ use ot_xdp_common::proto::Proto;
 use serde::de::{Deserialize, Deserializer, Error};
 use toml::Spanned;
 
+use super::operation::{self, SiteOperation};
 use super::{Capture, Config, ConfigError, Counters, Events, Sensor, SiteBinding};
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, duration};
@@ -28,7 +29,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// Longest time between two reports.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
-/// [`Config`] as it is written: bindings keep their place for messages.
+/// [`Config`] as it is written: bindings and operations keep their place for messages.
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
@@ -37,6 +38,7 @@ struct File {
     counters: Counters,
     events: Events,
     binding: Vec<Spanned<SiteBinding>>,
+    operation: Vec<Spanned<SiteOperation>>,
 }
 
 /// Reads and checks the text of a file.
@@ -49,7 +51,11 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let spans: Vec<Range<usize>> = read.binding.iter().map(Spanned::span).collect();
     let binding: Vec<SiteBinding> = read.binding.into_iter().map(Spanned::into_inner).collect();
     table(&binding).map_err(|(entry, reason)| at(spans.get(entry).cloned().unwrap_or(0..0), reason))?;
-    Ok(Config { sensor: read.sensor, capture: read.capture, counters: read.counters, events: read.events, binding })
+    let spans: Vec<Range<usize>> = read.operation.iter().map(Spanned::span).collect();
+    let operation: Vec<SiteOperation> = read.operation.into_iter().map(Spanned::into_inner).collect();
+    operation::check(&operation).map_err(|(entry, reason)| at(spans.get(entry).cloned().unwrap_or(0..0), reason))?;
+    let File { sensor, capture, counters, events, .. } = read;
+    Ok(Config { sensor, capture, counters, events, binding, operation })
 }
 
 /// Line and column, from 1, of an octet of the text.

@@ -46,7 +46,7 @@ fn the_commented_lines_are_valid_too() {
         .collect();
     let config = parse(&text.join("\n")).unwrap();
     assert_eq!(config.sensor.name, "cell-7");
-    assert_eq!(config.binding.len(), 1);
+    assert_eq!((config.binding.len(), config.operation.len()), (1, 1));
 }
 
 #[test]
@@ -109,6 +109,11 @@ fn wrong_values_are_refused_with_what_is_accepted() {
         ("[[binding]]\nprotocol = \"goose\"\ntcp = [1]", 1, "directly on Ethernet"),
         ("[[binding]]\nprotocol = \"modbus\"\ntcp = [503]\nremove = true", 1, "not registered"),
         ("[[binding]]\ntcp = [503]", 1, "protocol"),
+        ("[[operation]]\nfunction = \"modbus\"\nclass = \"write\"\nstate_changing = true", 2, "names no function"),
+        ("[[operation]]\nfunction = \"profibus:1\"\nclass = \"write\"\nstate_changing = true", 2, "unknown protocol"),
+        ("[[operation]]\nfunction = \"modbus:0x5b\"\nclass = \"write\"\nstate_changing = true", 2, "like `modbus:91`"),
+        ("[[operation]]\nfunction = \"modbus:91\"\nclass = \"writes\"\nstate_changing = true", 3, "program-download"),
+        ("[[operation]]\nfunction = \"modbus:91\"\nclass = \"write\"", 1, "state_changing"),
     ];
     for (text, line, word) in cases {
         let (at, _, reason) = wrong(text);
@@ -139,6 +144,23 @@ fn a_port_can_be_taken_away_and_handed_over() {
     let handed = format!("[[binding]]\nprotocol = \"cotp\"\ntcp = [502]\n{gone}");
     let table = parse(&handed).unwrap().bindings().unwrap();
     assert_eq!((&table).proto(Table::Tcp, 502), Proto::Cotp as u8);
+}
+
+#[test]
+fn a_site_knows_functions_better() {
+    let entry =
+        |path: &str| format!("[[operation]]\nfunction = \"{path}\"\nclass = \"write\"\nstate_changing = true\n");
+    let codes = |path: &str| parse(&entry(path)).unwrap().operation[0].function.codes.clone();
+    assert!(codes("modbus:91").contains(&91) && !codes("modbus:91").contains(&92));
+    assert!(codes("modbus:8").contains(&0x0108), "with all sub-functions");
+    assert_eq!((codes("ssh:").len(), codes("cipio:").len()), (1, 1));
+    // Outside the tables, beside a function that is in them.
+    assert!(!codes("s7comm:job/0x77").is_empty() && !codes("s7comm:ud/4/2/99").is_empty());
+    let table = parse(&entry("modbus:91")).unwrap().bindings().unwrap();
+    let kind = table.kinds()[&ot_xdp_common::overrule::key(Proto::Modbus as u8, 91)];
+    assert!(kind.class() == ot_xdp_common::op::Class::Write as u8 && kind.state_changing());
+    let (line, _, reason) = wrong(&(entry("modbus:91") + &entry("modbus:91")));
+    assert!(line == 5 && reason.contains("twice"), "{line} {reason}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use ot_xdp_common::bytes::Bytes;
 use ot_xdp_common::classify::{Bindings, classify};
 use ot_xdp_common::frame::{Envelope, Frame};
+use ot_xdp_common::overrule::overrule;
 use ot_xdp_common::proto;
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::service::SERVICES;
@@ -37,7 +38,11 @@ impl Host {
     /// Classifies the next frame.
     pub fn classify(&mut self, data: &[u8], f: &mut Frame, w: &mut Walk) -> Outcome {
         self.len = data.len() as u32;
-        classify(data, f, w, self, &mut joined)
+        let outcome = classify(data, f, w, self, &mut joined);
+        if !self.bindings.kinds().is_empty() {
+            overrule(w, &mut &self.bindings);
+        }
+        outcome
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
-use aya::maps::{Array, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, Pod};
@@ -172,6 +172,10 @@ impl Kernel {
         let replay = u32::from(options.replay);
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("FLOWS", options.flows).override_global("REPLAY", &replay, true);
+        let kinds = options.bindings.kinds();
+        if !kinds.is_empty() {
+            loader.map_max_entries("KINDS", kinds.len() as u32).override_global("OVERRULE", &1u32, true);
+        }
         let mut ebpf = loader.load(object::OBJECT).map_err(|e| KernelError::Load(chain(&e)))?;
 
         let map = ebpf.take_map("PROGRAMS").ok_or(KernelError::Missing("PROGRAMS"))?;
@@ -204,6 +208,11 @@ impl Kernel {
         let mut map: Array<_, u64> = Array::try_from(map).map_err(|e| map_error("BINDINGS", &e))?;
         for (index, word) in table.words().filter(|(_, word)| *word != 0) {
             map.set(index, word, 0).map_err(|e| map_error("BINDINGS", &e))?;
+        }
+        let map = self.ebpf.map_mut("KINDS").ok_or(KernelError::Missing("KINDS"))?;
+        let mut map: HashMap<_, u64, u32> = HashMap::try_from(map).map_err(|e| map_error("KINDS", &e))?;
+        for (key, kind) in table.kinds() {
+            map.insert(key, u32::from(kind.0), 0).map_err(|e| map_error("KINDS", &e))?;
         }
         Ok(())
     }
