@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::is_root;
+use harness::{data, is_root};
 use ot_xdp::bindings::BindingTable;
 use ot_xdp::source::replay::{Engine, KernelEngine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
@@ -258,7 +258,7 @@ fn random_streams() {
     let mut bench = Bench::new();
     let mut random = Random(0x07D9_0003);
     let cases = cases();
-    for n in 0..8_000 {
+    for n in 0..4_000 {
         let case = &cases[random.below(cases.len())];
         let order: Vec<usize> = (0..=random.below(6)).map(|_| random.below(case.pdus.len())).collect();
         let plain = whole(case, &order);
@@ -290,4 +290,117 @@ fn random_streams() {
         assert_eq!(counted(&records), expected, "stream {n} port {}: {}{}", case.port, shown(&pieces), told(&records));
     }
     println!("{} frames", bench.frames);
+}
+
+/// The same range once more with other content: both are counted, and the second is marked.
+#[test]
+fn other_content_in_the_same_range() {
+    let mut bench = Bench::new();
+    let read = hex("000100000006 01 03 000a 0002");
+    let write = hex("000100000006 01 06 000a 0002");
+    let c = bench.connection(502, 99);
+    let records = bench.send(&c, true, &[(0, read.clone()), (0, write.clone()), (0, read.clone())]);
+    assert_eq!(records[1].functions, ["modbus:6"], "{}", told(&records));
+    assert_eq!((records[1].outcome, records[1].flags.contains(&"overlap")), ("classified", true), "{}", told(&records));
+    // In pieces: the first version of an octet is the one that is parsed, and the second is marked.
+    let c = bench.connection(502, 99);
+    let records = bench.send(&c, true, &[(0, read[..8].to_vec()), (7, write[7..8].to_vec()), (8, read[8..].to_vec())]);
+    assert!(records.iter().any(|r| r.flags.contains(&"overlap")) || records[1].outcome == "retransmission");
+    assert_eq!(counted(&records), BTreeMap::from([("modbus:3".to_owned(), 1)]), "{}", told(&records));
+}
+
+/// A connection that is met in its middle, inside a PDU: everything from the next segment that begins with one.
+#[test]
+fn met_in_the_middle() {
+    let mut bench = Bench::new();
+    for case in cases() {
+        let order: Vec<usize> = (0..case.pdus.len()).chain(0..case.pdus.len()).collect();
+        for skip in 1..case.pdus[1].len() {
+            // From the second on: a RegisterSession without its first two octets is a ListServices.
+            let mut pieces = pieces_at(&whole(&case, &order)[1..]);
+            let (at, octets) = pieces[0].clone();
+            pieces[0] = (at + skip, octets[skip..].to_vec());
+            let c = bench.connection(case.port, 4_000_000_000);
+            let records = bench.send(&c, false, &pieces);
+            let plain = bench.connection(case.port, 1);
+            let expected = counted(&bench.send(&plain, true, &pieces_at(&pieces[1..])));
+            let found = counted(&records[1..]);
+            assert_eq!(found, expected, "port {} from octet {skip}:{}", case.port, told(&records));
+        }
+    }
+}
+
+/// The same pieces with offsets from 0 on.
+fn pieces_at(pieces: &[Piece]) -> Vec<Piece> {
+    let first = pieces.first().map_or(0, |(at, _)| *at);
+    pieces.iter().map(|(at, octets)| (at - first, octets.clone())).collect()
+}
+
+/// Segments are lost for good: what is not there is not counted, nothing is counted twice, and the gap is marked.
+#[test]
+fn lost_segments() {
+    let mut bench = Bench::new();
+    let mut random = Random(0x07D9_0004);
+    let cases = cases();
+    for n in 0..500 {
+        let case = &cases[random.below(cases.len())];
+        // Not the first: a connection is not opened twice.
+        let order: Vec<usize> = (0..40).map(|_| 1 + random.below(case.pdus.len() - 1)).collect();
+        let lost = 1 + random.below(38);
+        let mut pieces = whole(case, &order);
+        pieces.remove(lost);
+        let kept: Vec<usize> = order.iter().enumerate().filter(|(i, _)| *i != lost).map(|(_, p)| *p).collect();
+        let c = bench.connection(case.port, random.next() as u32);
+        let records = bench.send(&c, true, &pieces);
+        let plain = bench.connection(case.port, 1);
+        let expected = counted(&bench.send(&plain, true, &whole(case, &kept)));
+        assert_eq!(counted(&records), expected, "stream {n} without {lost}:{}", told(&records));
+        assert!(records.iter().any(|r| r.flags.contains(&"gap")), "the gap is marked");
+    }
+}
+
+/// Connections of real stacks that were cut on purpose: the same functions as each connection joined by sequence
+/// number and sent at once.
+#[test]
+fn split_captures_of_real_stacks() {
+    let mut files = data::own_captures();
+    files.extend(data::shared().map(|s| data::captures(&s.join("live/pcaps"))).unwrap_or_default());
+    let is_split = |f: &std::path::PathBuf| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("split-"));
+    let mut seen = 0;
+    for file in files.into_iter().filter(is_split) {
+        let mut bench = Bench::new();
+        let mut joined: BTreeMap<(u32, u16, u16), BTreeMap<u32, Vec<u8>>> = BTreeMap::new();
+        let mut records = Vec::new();
+        for frame in data::frames(&file).expect("readable") {
+            records.push(bench.frame(&frame));
+            let (head, payload) = frame.split_at(54.min(frame.len()));
+            if head[12..14] != [8, 0] || head[23] != 6 {
+                continue;
+            }
+            let options = usize::from(head[46] >> 4) * 4 - 20;
+            let total = usize::from(u16::from_be_bytes([head[16], head[17]])) - 40 - options;
+            if total == 0 {
+                continue;
+            }
+            let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+            let seq = u32::from_be_bytes([head[38], head[39], head[40], head[41]]);
+            let key = (u32::from_be_bytes([head[26], head[27], head[28], head[29]]), port(34), port(36));
+            joined.entry(key).or_default().entry(seq).or_insert_with(|| payload[options..options + total].to_vec());
+        }
+        let mut expected = Vec::new();
+        for ((_, sport, dport), segments) in joined {
+            let server = sport.min(dport);
+            // The walk stops after 16 PDUs a segment: a few at a time.
+            let stream: Vec<u8> = segments.into_values().flatten().collect();
+            let mut c = bench.connection(server, 5);
+            c.port = dport;
+            let mut frame = c.frame(PSH_ACK, 0, &stream);
+            frame[34..36].copy_from_slice(&sport.to_be_bytes());
+            expected.push(bench.frame(&frame));
+        }
+        let limited = expected.iter().any(|r| r.flags.contains(&"walk_limit"));
+        assert!(limited || counted(&records) == counted(&expected), "{}:{}", file.display(), told(&records));
+        seen += 1;
+    }
+    assert!(seen > 0, "no capture of split segments");
 }

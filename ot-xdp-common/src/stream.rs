@@ -71,6 +71,10 @@ pub enum Phase {
     Aligned = 1,
     /// [`Stream::next`] is known and octets from there on wait in the window.
     Waiting = 2,
+    /// [`Stream::next`] is known, and octets behind it wait for those in front of them.
+    Missing = 3,
+    /// Octets wait in the window that may be the beginning of the first PDU seen of a connection.
+    Guess = 4,
 }
 
 /// The first octets of a PDU, by sequence number modulo [`WINDOW`].
@@ -266,9 +270,8 @@ fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
     }
     let ahead = s.next.wrapping_sub(f.seq);
     if (ahead as i32) < 0 {
-        let waiting = s.phase() == Phase::Waiting as u32;
         // What it goes on waits in the window.
-        if waiting && !behind(f.seq, s.seen) {
+        if s.phase() == Phase::Waiting as u32 && !behind(f.seq, s.seen) {
             return Next::Gather;
         }
         w.mode = Mode::Gap as u32;
@@ -278,7 +281,7 @@ fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
     }
     if ahead < len {
         w.flags |= if behind(s.seen, f.seq) { flags::RETRANSMISSION } else { 0 };
-        if s.phase() == Phase::Waiting as u32 {
+        if s.phase() != Phase::Aligned as u32 {
             return Next::Gather;
         }
         let told = w.flags | if ahead != 0 { flags::CONTINUATION } else { 0 };
@@ -376,13 +379,15 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
     // are believed: it may be the PDU's rest. What is missing has to have room for a PDU. And one hole is all that is
     // remembered.
     let one = fill || s.hole == s.hole_end;
-    let room = f.seq.wrapping_sub(expected) >= SHORTEST;
+    let guess = s.phase() == Phase::Guess as u32;
+    let room = guess || f.seq.wrapping_sub(expected) >= SHORTEST;
     let believed = !near || w.pdu_end == w.end && w.base == 0 && one && room;
     let whole = outcome == Outcome::Classified && w.tail == Tail::Whole as u32 && believed;
     let in_order = s.phase() == Phase::Aligned as u32 && !gap && !fill;
     let partial = named && (w.tail == Tail::Partial as u32 || in_order && short(w));
     let fresh = behind(end, s.seen);
-    let (check, waited) = (s.check, s.phase() == Phase::Waiting as u32);
+    let (check, waited) = (s.check, s.phase() >= Phase::Waiting as u32);
+    let known = s.phase() != Phase::Unaligned as u32 || w.pdus != 0;
     if fill && (whole || !near) {
         s.hole = if whole { at(w.pdu_end) } else { at(w.pdu_at) };
         if !behind(s.hole_end, s.hole) {
@@ -398,7 +403,9 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
         s.hole = s.next;
         s.hole_end = f.seq;
         s.next = at(w.pdu_end);
-        s.root = root(w, Phase::Aligned);
+        // Octets that came early may still wait behind it.
+        let more = waited && behind(s.seen, s.next);
+        s.root = root(w, if more { Phase::Missing } else { Phase::Aligned });
         if fresh {
             s.seen = end;
         }
@@ -413,7 +420,7 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
         w.clear_ops();
         if gap && !waited {
             s.counted = 0;
-            s.set_phase(Phase::Waiting);
+            s.set_phase(Phase::Missing);
             if one {
                 forget(check, env);
             }
@@ -426,7 +433,7 @@ fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> 
             w.hint = (s.root >> 8) as u8;
         }
         s.next = at(w.pdu_at);
-        s.root = root(w, Phase::Waiting);
+        s.root = root(w, if known { Phase::Waiting } else { Phase::Guess });
     } else {
         s.root = root(w, Phase::Unaligned);
         if fresh {
@@ -495,6 +502,13 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
     }
     if differs {
         w.flags |= flags::OVERLAP;
+    }
+    if !fill
+        && !keep
+        && let Some(s) = env.stream(w.stream)
+        && (s.phase() == Phase::Waiting as u32 || s.phase() == Phase::Missing as u32)
+    {
+        s.set_phase(if have == 0 { Phase::Missing } else { Phase::Waiting });
     }
     if keep || have == 0 {
         // What was found is in the walk already.
@@ -581,7 +595,7 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         let len = f.end - f.off;
         if into < len {
             // The frame itself has the next PDU.
-            s.set_phase(if behind(s.seen, f.seq.wrapping_add(len)) { Phase::Waiting } else { Phase::Aligned });
+            s.set_phase(if behind(s.seen, f.seq.wrapping_add(len)) { Phase::Missing } else { Phase::Aligned });
         }
         if into < len && s.phase() == Phase::Aligned as u32 {
             let at = f.off + into;
@@ -594,7 +608,7 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         }
         if behind(s.seen, next) {
             // Octets that came early may wait in the window.
-            s.set_phase(Phase::Waiting);
+            s.set_phase(Phase::Missing);
             return Next::Gather;
         }
         s.set_phase(Phase::Aligned);
@@ -619,6 +633,8 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
                 Phase::Unaligned
             } else if full {
                 Phase::Aligned
+            } else if s.phase() == Phase::Guess as u32 && w.pdus == 0 {
+                Phase::Guess
             } else {
                 Phase::Waiting
             });
@@ -626,6 +642,16 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         return Next::Count(if w.n_ops > w.skip { Outcome::Classified } else { Outcome::Continuation });
     }
     // Not a PDU after all.
+    if s.phase() == Phase::Guess as u32 && !fill {
+        s.begin(s.check, f.seq);
+        w.begin = f.off;
+        w.end = f.end;
+        w.clear();
+        w.mode = Mode::InOrder as u32;
+        let (proto, hint) = (w.root, w.hint);
+        start(w, f.off, proto, hint);
+        return Next::Walk;
+    }
     if fill {
         s.hole = s.hole_end;
         s.counted_hole = 0;
