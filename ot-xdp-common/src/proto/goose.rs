@@ -117,7 +117,7 @@ impl Protocol for Goose {
 /// Octets of tag and length, and the length, of an element whose first four octets these are; nothing for lengths of
 /// more than two octets.
 #[inline(always)]
-fn ber(element: u32) -> (u32, u32) {
+pub(super) fn ber(element: u32) -> (u32, u32) {
     let form = (element >> 16) & 0xFF;
     if form < 0x80 {
         (2, form)

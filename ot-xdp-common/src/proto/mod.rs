@@ -301,6 +301,7 @@ protocols! { $
     124 Oracle;
     125 Syslog;
     126 Ssdp;
+    45 Sv sv [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.
