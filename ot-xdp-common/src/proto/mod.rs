@@ -302,6 +302,7 @@ protocols! { $
     125 Syslog;
     126 Ssdp;
     45 Sv sv [];
+    46 Ethercat ethercat [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.

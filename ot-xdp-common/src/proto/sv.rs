@@ -206,7 +206,7 @@ mod tests {
     fn several_samples_in_one_frame() {
         let s = layer2(ETHERTYPE, &hex(PAIR));
         assert_eq!((s.lines(), s.flags, s.ops[0].addr), (["sv:2 cyclic-io! publish".into()].into(), 0, 5));
-        let s = layer2(ETHERTYPE, &hex(&MIXED.replace("30328010", "30328010")));
+        let s = layer2(ETHERTYPE, &hex(MIXED));
         assert_eq!((s.paths(), s.outcome), (["sv:2".into(), "sv:2".into()].into(), Outcome::Classified));
         assert_eq!((s.ops[0].addr, s.ops[1].addr), (5, 6));
         assert_ne!(s.ops[0].function, s.ops[1].function);
