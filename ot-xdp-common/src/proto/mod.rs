@@ -303,6 +303,8 @@ protocols! { $
     126 Ssdp;
     45 Sv sv [];
     46 Ethercat ethercat [];
+    47 Gse gse [];
+    48 Powerlink powerlink [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.
