@@ -305,6 +305,15 @@ protocols! { $
     46 Ethercat ethercat [];
     47 Gse gse [];
     48 Powerlink powerlink [];
+    49 Sercos sercos [];
+    50 Cclink cclink [];
+    52 Lldp lldp [];
+    53 Ptp ptp [];
+    54 Mrp mrp [];
+    55 Prp prp [hsr];
+    56 Dlr dlr [];
+    57 Macsec macsec [];
+    60 Hsr hsr [];
 }
 
 /// A function as the truth files and JSON write it: `modbus:3`.
