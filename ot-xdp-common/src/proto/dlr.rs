@@ -47,8 +47,8 @@ functions! {
     0x0A "Learning_Update" Diagnostic;
 }
 
-static DIRECTIONS: [Dir; 16] = {
-    let mut t = [Dir::Publish; 16];
+static DIRECTIONS: [Dir; 256] = {
+    let mut t = [Dir::Publish; 256];
     t[CHECK_REQUEST] = Dir::Request;
     t[CHECK_RESPONSE] = Dir::Response;
     t
@@ -69,7 +69,7 @@ impl Protocol for Dlr {
             return Step::REFUSE;
         }
         w.pdu_end = w.end;
-        let mut found = op::<Dlr>(of, TYPES[of as usize & 0xFF], DIRECTIONS[of as usize & 0xF], 0);
+        let mut found = op::<Dlr>(of, TYPES[of as usize & 0xFF], DIRECTIONS[of as usize & 0xFF], 0);
         if of == BEACON {
             found.addr = b.u8(off + HEAD + 1).unwrap_or(0) as u32;
         }

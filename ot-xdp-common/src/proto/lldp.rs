@@ -49,17 +49,16 @@ impl Protocol for Lldp {
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let mut at = w.off;
         let Some(chassis) = b.be16(at) else { return Step::REFUSE };
-        let size = chassis as u32 & 0x1FF;
-        at += 2 + size;
-        let Some(port) = b.be16(at) else { return Step::REFUSE };
-        if chassis as u32 >> 9 != CHASSIS || port as u32 >> 9 != PORT || size.wrapping_sub(2) > NAME_MAX - 2 {
-            return Step::REFUSE;
-        }
-        let size = port as u32 & 0x1FF;
-        at += 2 + size;
-        let Some(ttl) = b.be32(at) else { return Step::REFUSE };
-        if ttl >> 25 != TIME_TO_LIVE || size.wrapping_sub(2) > NAME_MAX - 2 {
-            return Step::REFUSE;
+        let first = chassis as u32 & 0x1FF;
+        at += 2 + first;
+        let Some(port) = b.be16(at) else { return broken(w) };
+        let second = port as u32 & 0x1FF;
+        at += 2 + second;
+        let Some(ttl) = b.be32(at) else { return broken(w) };
+        let lengths = first.wrapping_sub(2) <= NAME_MAX - 2 && second.wrapping_sub(2) <= NAME_MAX - 2;
+        let order = chassis as u32 >> 9 == CHASSIS && port as u32 >> 9 == PORT && ttl >> 25 == TIME_TO_LIVE;
+        if !lengths || !order {
+            return broken(w);
         }
         // Behind the last TLV is padding.
         w.pdu_end = w.end;
@@ -91,6 +90,13 @@ impl Protocol for Lldp {
     }
 }
 
+/// Nothing else uses the EtherType, so that a frame without the mandatory TLVs is a broken LLDP frame.
+#[inline(always)]
+fn broken(w: &mut Walk) -> Step {
+    w.push(op::<Lldp>(0, FUNCTIONS[0], Dir::Publish, 0));
+    Step::MALFORMED
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +118,7 @@ mod tests {
     #[test]
     fn the_order_is_checked() {
         for (from, to) in [("0207", "0407"), (" 0405 ", " 0605 "), ("0602", "0802"), ("0207", "0208")] {
-            assert_eq!(layer2(ETHERTYPE, &hex(&PLAIN.replacen(from, to, 1))).outcome, Outcome::Unparsed, "{from}");
+            assert_eq!(layer2(ETHERTYPE, &hex(&PLAIN.replacen(from, to, 1))).outcome, Outcome::Malformed, "{from}");
         }
         cuts(&hex(PLAIN), &[], &|p| layer2(ETHERTYPE, p));
     }

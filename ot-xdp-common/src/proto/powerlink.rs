@@ -135,20 +135,21 @@ functions! {
 }
 
 /// Direction by message type.
-static DIRECTIONS: [Dir; 16] = {
-    let mut t = [Dir::Publish; 16];
+static DIRECTIONS: [Dir; 256] = {
+    let mut t = [Dir::Publish; 256];
     t[PREQ as usize] = Dir::Request;
     t[PRES as usize] = Dir::Response;
     t
 };
 
 /// Direction of an ASnd by service: the answers to an SoA are responses.
-static ASND_DIRECTIONS: [Dir; 8] = {
-    let mut t = [Dir::Response; 8];
-    t[0] = Dir::Unknown;
+static ASND_DIRECTIONS: [Dir; 256] = {
+    let mut t = [Dir::Unknown; 256];
+    t[1] = Dir::Response;
+    t[2] = Dir::Response;
+    t[6] = Dir::Response;
     t[NMT_REQUEST as usize] = Dir::Request;
     t[NMT_COMMAND as usize] = Dir::Request;
-    t[7] = Dir::Unknown;
     t
 };
 
@@ -184,7 +185,7 @@ impl Protocol for Powerlink {
             size = octets as u32;
             fits = size <= PDO_MAX && off + PDO + size <= w.end;
         }
-        let mut found = op::<Powerlink>(of, kind, DIRECTIONS[of as usize & 0xF], unit);
+        let mut found = op::<Powerlink>(of, kind, DIRECTIONS[of as usize & 0xFF], unit);
         found.span = size;
         w.push(found);
         if fits { Step::DONE } else { Step::MALFORMED }
@@ -229,7 +230,7 @@ fn asnd<B: Bytes>(b: B, w: &mut Walk, service: u32, unit: u32) -> Step {
     }
     let mut function = ASND | service << SERVICE;
     let mut kind = SERVICES[service as usize & 0xFF];
-    let mut dir = if service < 7 { ASND_DIRECTIONS[service as usize & 7] } else { Dir::Unknown };
+    let mut dir = ASND_DIRECTIONS[service as usize & 0xFF];
     let mut addr = 0;
     if service == NMT_COMMAND || service == NMT_REQUEST {
         let Some(command) = b.u8(off + 4) else { return Step::PARTIAL };
@@ -263,7 +264,7 @@ fn asnd<B: Bytes>(b: B, w: &mut Walk, service: u32, unit: u32) -> Step {
                 if pair != 0 {
                     let which = pair + (index & 1);
                     function |= which << OBJECT;
-                    kind = OBJECTS[which as usize & 7];
+                    kind = OBJECTS[b.index::<7>(which)];
                 }
             }
         }

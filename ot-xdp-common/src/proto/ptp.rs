@@ -131,9 +131,9 @@ fn version_1<B: Bytes>(b: B, w: &mut Walk) -> Step {
     if control > 4 || message != 1 + (control > 1) as u8 || off + MIN_1 > w.end {
         return Step::REFUSE;
     }
-    let of = CONTROLS[control as usize & 7] as u32;
+    let of = CONTROLS[b.index::<7>(control as u32)] as u32;
     // What its management asks for is not looked at.
-    let kind = if of == MANAGEMENT { Kind::UNLISTED.0 } else { MESSAGES[of as usize & 0xF] };
+    let kind = if of == MANAGEMENT { Kind::UNLISTED.0 } else { MESSAGES[b.index::<0xF>(of)] };
     w.push(op::<Ptp>(of | VERSION_1, kind, Dir::Publish, 0));
     Step::DONE
 }
