@@ -31,8 +31,8 @@ const ETHERTYPE: u16 = 0x890F;
 const CYCLIC_PORT: u16 = 61450;
 const PORT: u16 = 61451;
 /// First octets of requests and answers, without their last 0.
-const REQUEST: u64 = 0x5000_00FF_FF03_00;
-const ANSWER: u64 = 0xD000_00FF_FF03_00;
+const REQUEST: u64 = 0x50_0000_FFFF_0300;
+const ANSWER: u64 = 0xD0_0000_FFFF_0300;
 /// Octets up to the length.
 const HEAD: u32 = 9;
 const CYCLIC: u32 = 0x0E70;

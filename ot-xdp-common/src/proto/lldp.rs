@@ -27,8 +27,8 @@ const NAME_MAX: u32 = 256;
 const PROFINET: u32 = 1;
 const LEAVES: u32 = 2;
 /// Type 127 and the OUI of PROFINET: header without its length, and OUI.
-const ORGANISATION: u64 = 0xFE00_000E_CF;
-const ORGANISATION_MASK: u64 = 0xFE00_FFFF_FF;
+const ORGANISATION: u64 = 0xFE_0000_0ECF;
+const ORGANISATION_MASK: u64 = 0xFE_00FF_FFFF;
 /// TLVs that are looked at behind the time to live.
 const TLVS: u32 = 8;
 

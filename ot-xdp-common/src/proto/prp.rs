@@ -26,7 +26,7 @@ pub struct Prp;
 
 const ETHERTYPE: u16 = 0x88FB;
 /// Destination of supervision frames, without its last octet.
-const DESTINATION: u64 = 0x0115_4E00_01;
+const DESTINATION: u64 = 0x01_154E_0001;
 /// First and last type of a node's own TLV, and the first of those of HSR.
 const NODE: u32 = 20;
 const NODE_LAST: u32 = 23;
