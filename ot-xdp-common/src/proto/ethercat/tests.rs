@@ -1,6 +1,7 @@
 //! Tests of the EtherCAT parser, on captured and hand-made frames.
 
 use crate::flags;
+use crate::proto;
 use crate::reason::Outcome;
 use crate::testing::{Seen, classify_frame, cuts, hex, tcp, udp};
 
@@ -84,11 +85,25 @@ fn over_udp_and_tcp() {
     assert_eq!(tcp(40000, 34980, &two[..30]).flags, flags::SPLIT);
     let s = udp(40000, 40001, &hex(CYCLE));
     assert_eq!((s.paths().len(), s.flags), (2, flags::PORT_MISMATCH));
+    // The first octets of KNXnet/IP.
+    assert_ne!(proto::sniff(0x0610_0201, 17), proto::Proto::Ethercat as u8);
     for near in [CYCLE.replace("2210", "2310"), CYCLE.replace("0480", "0400"), CYCLE.replace("00000c", "00000f")] {
         assert_eq!(udp(40000, 40001, &hex(&near)).outcome, Outcome::NotOt, "{near}");
     }
     assert_eq!(udp(34980, 34980, &hex("1570010000801100010002300000004000000090000000")).lines(), ["ethercat:? unknown! -"]);
     assert_eq!(udp(34980, 34980, &hex("1050 0a00000000130020 2308600000000000")).lines(), ["ethercat:coe_sdo/1 write! request"]);
+}
+
+#[test]
+fn more_datagrams_than_are_walked_are_flagged() {
+    let frame = |n: usize| {
+        let mut p = ((n * 14) as u16 | 0x1000).to_le_bytes().to_vec();
+        (1..n).for_each(|_| p.extend(hex("0400 0110 0502 0280 0000 0000 0000")));
+        p.extend(hex("0400 0110 0502 0200 0000 0000 0000"));
+        classify_frame(&[hex("ffffffffffff 101010101010 88a4"), p].concat())
+    };
+    assert_eq!((frame(64).ops.len(), frame(64).flags), (64, 0));
+    assert_eq!((frame(65).ops.len(), frame(65).flags), (64, flags::WALK_LIMIT));
 }
 
 #[test]
