@@ -87,17 +87,12 @@ impl Protocol for Ethercat {
     const NAME: &'static str = "ethercat";
     const TITLE: &'static str = "EtherCAT, also over UDP and TCP (IEC 61158 type 12)";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[ETHERTYPE] };
-    // Type 1, reserved bit 0, command below 16, and a length of at least one datagram: without the last, every KNXnet/IP
-    // header would fit. The datagrams have to end with the frame then.
+    // Type 1, reserved bit 0, command below 16. Lengths that end in the bits 011x are left out: every KNXnet/IP header
+    // would fit. The datagrams have to end with the frame then.
     const SNIFF: &'static [Sniff] = &[
-        sniff(0x80F8_F000, 0x8010_0000),
-        sniff(0x40F8_F000, 0x4010_0000),
-        sniff(0x20F8_F000, 0x2010_0000),
-        sniff(0x10F8_F000, 0x1010_0000),
-        sniff(0x0CF8_F000, 0x0C10_0000),
-        sniff(0x00F9_F000, 0x0011_0000),
-        sniff(0x00FA_F000, 0x0012_0000),
-        sniff(0x00FC_F000, 0x0014_0000),
+        sniff(0x02F8_F000, 0x0010_0000),
+        sniff(0x04F8_F000, 0x0010_0000),
+        sniff(0x08F8_F000, 0x0810_0000),
     ];
     const WEAK: bool = true;
 
