@@ -87,13 +87,8 @@ impl Protocol for Ethercat {
     const NAME: &'static str = "ethercat";
     const TITLE: &'static str = "EtherCAT, also over UDP and TCP (IEC 61158 type 12)";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[ETHERTYPE] };
-    // Type 1, reserved bit 0, command below 16. Lengths that end in the bits 011x are left out: every KNXnet/IP header
-    // would fit. The datagrams have to end with the frame then.
-    const SNIFF: &'static [Sniff] = &[
-        sniff(0x02F8_F000, 0x0010_0000),
-        sniff(0x04F8_F000, 0x0010_0000),
-        sniff(0x08F8_F000, 0x0810_0000),
-    ];
+    // Type 1, reserved bit 0, command below 16: the datagrams have to end with the frame then.
+    const SNIFF: &'static [Sniff] = &[Sniff { l4: UDP, mask: 0x00F8_F000, value: 0x0010_0000 }];
     const WEAK: bool = true;
 
     #[inline(always)]
@@ -136,10 +131,6 @@ impl Protocol for Ethercat {
     }
 }
 
-const fn sniff(mask: u32, value: u32) -> Sniff {
-    Sniff { l4: UDP, mask, value }
-}
-
 /// One datagram at [`Walk::off`].
 #[inline(always)]
 fn datagram<B: Bytes>(b: B, w: &mut Walk) -> Step {
@@ -153,7 +144,7 @@ fn datagram<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let next = off + DATAGRAM + size;
     let rights = tables::rights(command);
     if rights == 0 || next > w.mem[mem::END] {
-        return if w.n_ops == 0 { Step::REFUSE } else { broken(w) };
+        return broken(w);
     }
     let Some(counter) = b.be16(off + DATA + size) else { return short(w) };
     let counted = counter != 0;
@@ -208,8 +199,7 @@ fn datagram<B: Bytes>(b: B, w: &mut Walk) -> Step {
         return Step::INNER;
     }
     if w.strict() && next != w.mem[mem::END] {
-        w.clear_ops();
-        return Step::REFUSE;
+        return broken(w);
     }
     Step::DONE
 }
@@ -218,19 +208,21 @@ fn datagram<B: Bytes>(b: B, w: &mut Walk) -> Step {
 #[inline(always)]
 fn short(w: &mut Walk) -> Step {
     if w.hint == Hint::EtherType as u8 || w.mem[mem::END] <= w.end {
-        return if w.n_ops == 0 { Step::REFUSE } else { broken(w) };
+        return broken(w);
     }
     Step::PARTIAL
 }
 
-/// Datagrams that do not fit their frame.
+/// Datagrams that do not fit their frame: none of them, or not all.
 #[inline(always)]
 fn broken(w: &mut Walk) -> Step {
-    if w.strict() {
-        w.clear_ops();
-        return Step::REFUSE;
+    if !w.strict() && w.n_ops != w.pdu_ops {
+        return Step::MALFORMED;
     }
-    Step::MALFORMED
+    if w.pdus == 0 {
+        w.clear_ops();
+    }
+    Step::REFUSE
 }
 
 /// Reads the mailbox at `at`: sets function and kind when it is one, and returns where its SDO command is (0 for none).
