@@ -9,7 +9,7 @@ use ot_xdp::source::replay::{Engine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 
 /// Prefix of a capture's name and the protocols that its labelled frames may be named.
-const PROTOCOLS: [(&str, &[&str]); 7] = [
+const PROTOCOLS: [(&str, &[&str]); 9] = [
     ("modbus-", &["modbus"]),
     ("s7-", &["s7comm", "cotp"]),
     ("enip-", &["enip", "cipio"]),
@@ -17,6 +17,8 @@ const PROTOCOLS: [(&str, &[&str]); 7] = [
     ("iec104-", &["iec104"]),
     ("goose-", &["goose"]),
     ("dcp-", &["pn_dcp"]),
+    ("sv-", &["sv"]),
+    ("ethercat-", &["ethercat"]),
 ];
 
 /// Classes that a word of the labels stands for. The labels' words are those of whoever made the traffic; where a word
@@ -37,6 +39,8 @@ fn classes(word: &str) -> &'static [&'static str] {
         "monitor" | "interrogation" => &["read", "alarm", "control", "diagnostic"],
         "response" => &["response", "session", "alarm"],
         "unsolicited" => &["alarm"],
+        "eeprom-access" => &["config", "read"],
+        "rw" => &["cyclic-io"],
         "unknown" | "op" => &["unknown", "session", "response"],
         _ => &[],
     }

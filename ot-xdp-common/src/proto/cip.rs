@@ -20,7 +20,7 @@
 //!
 //! Function encoding: service, class of the path << 8 (16 bits; the last one), bit 24 for a path with a tag name.
 //! Execute_PCCC (class 67): bits 25 to 27 hold the set of PCCC functions plus one, bits 16 to 23 the function or command,
-//! see [`pccc`]. Unit: port << 8 | link of the first hop that an Unconnected_Send asks for. Address: class << 16 |
+//! see [`pccc`]. Forward_Open: bit 31 when the path of the connection has the network segment of CIP Safety. Unit: port << 8 | link of the first hop that an Unconnected_Send asks for. Address: class << 16 |
 //! instance. Not parsed: tag names, data, additional status, connection parameters of Forward_Open.
 
 use core::fmt;
@@ -56,6 +56,17 @@ const PCCC_SET: u32 = 25;
 const SEGMENTS: u32 = 8;
 /// Carriers inside carriers that are followed.
 const DEPTH: u8 = 3;
+/// Segments of the path in a Forward_Open that are looked at.
+const CONNECTION_SEGMENTS: u32 = 10;
+/// Network segment that makes a connection one of CIP Safety.
+const SAFETY_SEGMENT: u32 = 0x50;
+/// A Forward_Open with such a segment, in the function.
+const SAFETY: u32 = 1 << 31;
+const FORWARD_OPEN: u32 = 0x54;
+const LARGE_FORWARD_OPEN: u32 = 0x5B;
+/// Offset of the path's size in their data.
+const PATH_SIZE: u32 = 35;
+const LARGE_PATH_SIZE: u32 = 39;
 /// Services that one packet may have: more than any segment that classification reaches has room for.
 const SERVICES: u32 = 0xFFF;
 
@@ -191,6 +202,10 @@ fn request<B: Bytes>(b: B, w: &mut Walk, off: u32, end: u32, head: u32) -> Step 
         function = with_pccc(command);
         kind = its;
     }
+    if class == CONNECTION_MANAGER && (service == FORWARD_OPEN || service == LARGE_FORWARD_OPEN) {
+        let size = if service == FORWARD_OPEN { PATH_SIZE } else { LARGE_PATH_SIZE };
+        function |= safety(b, data + size, end);
+    }
     let mut found = op::<Cip>(function, kind, Dir::Request, w.mem[mem::UNIT]);
     found.addr = object;
     w.push(found);
@@ -264,6 +279,38 @@ fn path<B: Bytes>(b: B, w: &mut Walk, from: u32, to: u32) -> bool {
         w.flags |= flags::WALK_LIMIT;
     }
     true
+}
+
+/// [`SAFETY`] when the path whose size is at `at` has a safety segment.
+#[inline(always)]
+fn safety<B: Bytes>(b: B, at: u32, end: u32) -> u32 {
+    let Some(words) = b.u8(at) else { return 0 };
+    let mut at = at + 1;
+    let to = at + 2 * words as u32;
+    if to > end {
+        return 0;
+    }
+    for _ in 0..CONNECTION_SEGMENTS {
+        if at >= to {
+            break;
+        }
+        let Some(head) = b.be16(at) else { break };
+        let shape = SHAPES[(head >> 8) as usize];
+        let (first, second) = (head as u32 >> 8, head as u32 & 0xFF);
+        if first == SAFETY_SEGMENT {
+            return SAFETY;
+        }
+        if shape & 0xF == 0 {
+            break;
+        }
+        at += (shape & 0xF) as u32;
+        if shape & ADDS_OCTETS != 0 {
+            at += second + (second & 1);
+        } else if shape & ADDS_WORDS != 0 {
+            at += 2 * second;
+        }
+    }
+    0
 }
 
 /// Goes on with the first of the services that are packed at `base`.
@@ -456,6 +503,23 @@ mod tests {
         assert_eq!(lines("4b0220672401 074d00e0312b3d 08 00 0100"), ["cip:0x4b write! request"]);
         assert_eq!(lines("4b0220672401 074d00e0312b3d 0f 00 0100 ff"), ["cip:0x4b unknown! request"]);
         assert_eq!(lines("cb000000 074d00e0312b3d 4f 00 0100"), ["cip:0x4b response response"]);
+    }
+
+    #[test]
+    fn safety_connections_are_told_by_the_path_they_open() {
+        let open = |service: &str, parameters: &str, path: &str| {
+            let words = std::format!("{:02x}", hex(path).len() / 2);
+            let head = [service, "0220062401 0a0e 00000000 01000000 0100 0100 01000000 00 000000 10270000"].concat();
+            let s = send(&hex(&[&head, parameters, "10270000", parameters, "01", &words, path].concat()));
+            assert_eq!(s.lines()[1].split_once(' ').map(|l| l.1), Some("session request"));
+            s.ops[1].function
+        };
+        let safe = "34040000000000000000 2004 2401 2c64 2c65 5003 010000000000";
+        assert_eq!(open("54", "0043", safe), SAFETY | 0x0654);
+        assert_eq!(open("5b", "00430000", safe), SAFETY | 0x065B);
+        assert_eq!(open("54", "0043", &safe[..36]), 0x0654);
+        // In the data of a simple segment it is none.
+        assert_eq!(open("54", "0043", "2004 2401 8001 5000"), 0x0654);
     }
 
     #[test]

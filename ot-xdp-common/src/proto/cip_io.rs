@@ -13,7 +13,9 @@
 //! | 18 | | data; class 1 begins with a sequence number 2 |
 //!
 //! Function encoding: always 0, there is no service. Address: the connection id. Whether the data are outputs or inputs
-//! was settled when the connection was opened and cannot be seen here. Not parsed: the data.
+//! was settled when the connection was opened and cannot be seen here. CIP Safety rides in the same frames, with a mode
+//! octet and checksums inside the data whose places depend on the connection: a frame alone does not show it, the
+//! Forward_Open does (see [`super::cip`]). Not parsed: the data.
 
 use core::fmt;
 

@@ -1,7 +1,7 @@
-//! GOOSE and GSE management: IEC 61850 events on layer 2.
+//! GOOSE: IEC 61850 events on layer 2, and the GSE management inside its EtherType.
 //!
-//! Source: IEC 61850-8-1 cl. 18.1 (GOOSE), Annex A (abstract syntax), Annex C (frame layout). EtherTypes 0x88B8 (GOOSE)
-//! and 0x88B9 (GSE management). Big endian, then BER.
+//! Source: IEC 61850-8-1 cl. 18.1 (GOOSE), Annex A (abstract syntax), Annex C (frame layout). EtherType 0x88B8; on
+//! 0x88B9 the same layout is GSE management. Big endian, then BER.
 //!
 //! | off | size | field |
 //! |---|---|---|
@@ -20,7 +20,7 @@
 
 use core::fmt;
 
-use super::{Binding, Protocol, Row, op};
+use super::{Binding, Number, Protocol, Row, op};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::op::Dir;
@@ -29,7 +29,7 @@ use crate::walk::{Step, Walk};
 /// See the module head.
 pub struct Goose;
 
-const ETHERTYPES: &[u16] = &[0x88B8, 0x88B9];
+const ETHERTYPES: &[u16] = &[0x88B8];
 /// Octets in front of the PDU.
 const HEAD: u32 = 8;
 const GOOSE_PDU: u32 = 0x61;
@@ -70,29 +70,7 @@ impl Protocol for Goose {
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
-        let off = w.off;
-        let (Some(head), Some(pdu)) = (b.be64(off), b.be32(off + HEAD)) else { return Step::REFUSE };
-        let tag = pdu >> 24;
-        if tag != GOOSE_PDU && tag != MANAGEMENT {
-            return Step::REFUSE;
-        }
-        // One PDU a frame; behind it is padding, a redundancy trailer or a signature.
-        w.pdu_end = w.end;
-        let length = (head >> 32) as u32 & 0xFFFF;
-        if head & 0x8000_0000 != 0 {
-            w.flags |= flags::SIMULATION;
-        }
-        let (skip, size) = ber(pdu);
-        let unit = (head >> 48) as u32;
-        let first = off + HEAD + skip;
-        if tag == GOOSE_PDU {
-            simulation(b, w, first);
-            w.push(op::<Goose>(GOOSE_PDU, PDUS[GOOSE_PDU as usize], Dir::Publish, unit));
-        } else {
-            management(b, w, first, unit);
-        }
-        let fits = skip != 0 && length == HEAD + skip + size && length <= w.end.wrapping_sub(off);
-        if fits && b.u8(first) == Some(FIRST as u8) { Step::DONE } else { Step::MALFORMED }
+        parse::<B, Goose>(b, w)
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -114,10 +92,38 @@ impl Protocol for Goose {
     }
 }
 
+/// A frame of either EtherType, as an operation of `P`.
+#[inline(always)]
+pub(super) fn parse<B: Bytes, P: Number>(b: B, w: &mut Walk) -> Step {
+    let off = w.off;
+    let (Some(head), Some(pdu)) = (b.be64(off), b.be32(off + HEAD)) else { return Step::REFUSE };
+    let tag = pdu >> 24;
+    if tag != GOOSE_PDU && tag != MANAGEMENT {
+        return Step::REFUSE;
+    }
+    // One PDU a frame; behind it is padding, a redundancy trailer or a signature.
+    w.pdu_end = w.end;
+    let length = (head >> 32) as u32 & 0xFFFF;
+    if head & 0x8000_0000 != 0 {
+        w.flags |= flags::SIMULATION;
+    }
+    let (skip, size) = ber(pdu);
+    let unit = (head >> 48) as u32;
+    let first = off + HEAD + skip;
+    if tag == GOOSE_PDU {
+        simulation(b, w, first);
+        w.push(op::<P>(GOOSE_PDU, PDUS[GOOSE_PDU as usize], Dir::Publish, unit));
+    } else {
+        management::<B, P>(b, w, first, unit);
+    }
+    let fits = skip != 0 && length == HEAD + skip + size && length <= w.end.wrapping_sub(off);
+    if fits && b.u8(first) == Some(FIRST as u8) { Step::DONE } else { Step::MALFORMED }
+}
+
 /// Octets of tag and length, and the length, of an element whose first four octets these are; nothing for lengths of
 /// more than two octets.
 #[inline(always)]
-fn ber(element: u32) -> (u32, u32) {
+pub(super) fn ber(element: u32) -> (u32, u32) {
     let form = (element >> 16) & 0xFF;
     if form < 0x80 {
         (2, form)
@@ -152,7 +158,7 @@ fn simulation<B: Bytes>(b: B, w: &mut Walk, first: u32) {
 }
 
 #[inline(always)]
-fn management<B: Bytes>(b: B, w: &mut Walk, first: u32, unit: u32) {
+fn management<B: Bytes, P: Number>(b: B, w: &mut Walk, first: u32, unit: u32) {
     let mut at = first;
     let mut element = b.be32(at).unwrap_or(0);
     if element >> 24 == FIRST {
@@ -165,11 +171,11 @@ fn management<B: Bytes>(b: B, w: &mut Walk, first: u32, unit: u32) {
     let found = if choice == REQUESTS {
         let service = b.u8(at + skip).unwrap_or(0) as u32;
         let function = MANAGEMENT | choice << 8 | service << 16;
-        op::<Goose>(function, SERVICES[service as usize & 0xFF], Dir::Request, unit)
+        op::<P>(function, SERVICES[service as usize & 0xFF], Dir::Request, unit)
     } else if choice == RESPONSES {
-        op::<Goose>(MANAGEMENT | choice << 8, DIRECTIONS[RESPONSES as usize], Dir::Response, unit)
+        op::<P>(MANAGEMENT | choice << 8, DIRECTIONS[RESPONSES as usize], Dir::Response, unit)
     } else {
-        op::<Goose>(MANAGEMENT, PDUS[MANAGEMENT as usize], Dir::Unknown, unit)
+        op::<P>(MANAGEMENT, PDUS[MANAGEMENT as usize], Dir::Unknown, unit)
     };
     w.push(found);
 }
@@ -207,9 +213,9 @@ mod tests {
     fn management_has_requests_and_responses() {
         let s = layer2(0x88B8, &hex("0001001300000000600980010 1a104a2021234"));
         assert_eq!(s.lines(), ["goose:mgmt/0xa1/0xa2 discovery request"]);
-        let s = layer2(0x88B9, &hex("00010013000000006009800101a204a2021234"));
+        let s = layer2(0x88B8, &hex("00010013000000006009800101a204a2021234"));
         assert_eq!(s.lines(), ["goose:mgmt/0xa2 response response"]);
-        let s = layer2(0x88B9, &hex("000100100000000060068001 01a0000000"));
+        let s = layer2(0x88B8, &hex("000100100000000060068001 01a0000000"));
         assert_eq!(s.paths(), ["goose:mgmt"]);
     }
 
@@ -237,6 +243,6 @@ mod tests {
     #[test]
     fn no_cut_changes_the_meaning() {
         cuts(&hex(PUBLISH), &[], &|p| layer2(0x88B8, p));
-        cuts(&hex("00010013000000006009800101a104a2021234"), &["goose:mgmt", "goose:mgmt/0xa1"], &|p| layer2(0x88B9, p));
+        cuts(&hex("00010013000000006009800101a104a2021234"), &["goose:mgmt", "goose:mgmt/0xa1"], &|p| layer2(0x88B8, p));
     }
 }

@@ -271,6 +271,19 @@ protocols! { $
     13 PnPtcp pn_ptcp [];
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
+    45 Sv sv [];
+    46 Ethercat ethercat [];
+    47 Gse gse [];
+    48 Powerlink powerlink [];
+    49 Sercos sercos [];
+    50 Cclink cclink [];
+    52 Lldp lldp [];
+    53 Ptp ptp [];
+    54 Mrp mrp [];
+    55 Prp prp [hsr];
+    56 Dlr dlr [];
+    57 Macsec macsec [];
+    60 Hsr hsr [];
     91 Snmp snmp [];
     90 It it [];
     members of it:

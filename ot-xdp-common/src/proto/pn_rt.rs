@@ -1,6 +1,7 @@
-//! PROFINET RT: cyclic data, alarms and the remote service interface on layer 2; leads to DCP and PTCP.
+//! PROFINET RT: cyclic data, alarms and the remote service interface on layer 2 and over UDP; leads to DCP and PTCP.
 //!
-//! Source: IEC 61158-6-10 cl. 4.7 (RTC), 4.8 (RTA, RSI), 4.12 (FrameIDs). EtherType 0x8892. Big endian.
+//! Source: IEC 61158-6-10 cl. 4.7 (RTC), 4.8 (RTA, RSI), 4.12 (FrameIDs). EtherType 0x8892,
+//! UDP port 34962 (to one) and 34963 (to many). Big endian.
 //!
 //! | off | size | field |
 //! |---|---|---|
@@ -14,20 +15,30 @@
 //! | 14 | 4 | FREQ, FRSP: call sequence 3 bits, operation 5 bits, offset of the fragment 24 bits |
 //!
 //! Function encoding: FrameID; alarms and RSI: | PDU type << 16 | alarm type or RSI operation << 20, with bit 28 set when
-//! there is one. Cyclic data is state-changing: outputs and inputs look alike, and a forged one moves the process.
-//! Not parsed: user data and status of cyclic frames (what a provider sends depends on its configuration), RT over UDP.
+//! there is one. Over UDP only FrameIDs 0xC000 to 0xFBFF, alarms and RSI exist, and the data status and lengths have to
+//! fit. Cyclic data is state-changing: outputs and inputs look alike, and a forged one moves the process.
+//! Not parsed: user data and status of cyclic frames (what a provider sends depends on its configuration).
 
 use core::fmt;
 
 use super::{Binding, Number, Protocol, Row, op, pn_dcp, pn_ptcp};
 use crate::bytes::Bytes;
 use crate::op::{Class, Dir, Kind};
-use crate::walk::{Step, Walk};
+use crate::walk::{Hint, Step, Walk};
 
 /// See the module head.
 pub struct PnRt;
 
 const ETHERTYPE: u16 = 0x8892;
+const UDP_PORTS: [u16; 2] = [34962, 34963];
+/// Cyclic FrameIDs over UDP, and the octets that such a PDU has at least: FrameID, data, status.
+const UDP_FIRST: u16 = 0xC000;
+const UDP_LAST: u16 = 0xFBFF;
+const UDP_MIN: u32 = 2 + 12 + 4;
+/// Reserved bits of the data status, and the transfer status, which is 0.
+const STATUS: u16 = 0x48FF;
+/// Octets of an alarm in front of what its length counts.
+const ALARM_HEAD: u32 = 14;
 const ALARM_HIGH: u16 = 0xFC01;
 const ALARM_LOW: u16 = 0xFE01;
 const RSI: u16 = 0xFE02;
@@ -119,12 +130,23 @@ static KINDS: [u8; 256] = {
 impl Protocol for PnRt {
     const NAME: &'static str = "pn_rt";
     const TITLE: &'static str = "PROFINET RT, alarms";
-    const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[ETHERTYPE] };
+    const BINDING: Binding = Binding { tcp: &[], udp: &UDP_PORTS, ethertypes: &[ETHERTYPE] };
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
         let Some(id) = b.be16(off) else { return Step::REFUSE };
+        if w.hint != Hint::EtherType as u8 {
+            if !over_udp(b, w, id) {
+                return Step::REFUSE;
+            }
+            w.pdu_end = w.end;
+            if id > UDP_LAST {
+                return acyclic(b, w, id);
+            }
+            w.push(op::<PnRt>(id as u32, Kind::new(Class::CyclicIo, true).0, Dir::Publish, 0));
+            return Step::DONE;
+        }
         // One PDU a frame; its length is not in it, and behind it is padding or a redundancy trailer.
         w.pdu_end = w.end;
         if (pn_dcp::HELLO..=pn_dcp::IDENTIFY_RESPONSE).contains(&id) {
@@ -161,6 +183,20 @@ impl Protocol for PnRt {
         let request = FREQ << TYPE | HAS_DETAIL | RSI as u32;
         rsi_rows(&mut |r| each(Row { function: r.function << DETAIL | request, ..r }));
     }
+}
+
+/// Is this a datagram of RT over UDP?
+#[inline(always)]
+fn over_udp<B: Bytes>(b: B, w: &Walk, id: u16) -> bool {
+    if (UDP_FIRST..=UDP_LAST).contains(&id) {
+        let Some(status) = b.be16(w.end.wrapping_sub(2)) else { return false };
+        return w.off + UDP_MIN <= w.end && w.hint == Hint::ToServer as u8 && status & STATUS == 0;
+    }
+    let Some(head) = b.u8(w.off + 6) else { return false };
+    let Some(length) = b.be16(w.off + ALARM_HEAD - 2) else { return false };
+    // Version 1 or 2 of the header, and a PDU type.
+    let fits = w.off + ALARM_HEAD + length as u32 == w.end && (head >> 4).wrapping_sub(1) < 2 && head & 0xF != 0;
+    fits && (id == ALARM_HIGH || id == ALARM_LOW || id == RSI)
 }
 
 /// Alarms and the remote service interface: the same header.
@@ -204,7 +240,8 @@ static DIRECTIONS: [Dir; 16] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{cuts, hex, layer2};
+    use crate::reason::Outcome;
+    use crate::testing::{cuts, hex, layer2, udp};
 
     #[test]
     fn cyclic_data_by_range() {
@@ -237,6 +274,21 @@ mod tests {
         assert_eq!(rsi("25", "04000000"), ["pn_rt:0xfe02 control! request"]);
         assert_eq!(rsi("25", "03000400"), ["pn_rt:0xfe02 session! request"]);
         assert_eq!(rsi("23", "03000000"), ["pn_rt:0xfe02 response response"]);
+    }
+
+    #[test]
+    fn over_udp_only_what_fits() {
+        let cyclic = "c001 80808080000000000000000000000000 1234 35 00";
+        assert_eq!(udp(34962, 34962, &hex(cyclic)).lines(), ["pn_rt:0xc001 cyclic-io! publish"]);
+        assert_eq!(udp(34962, 40000, &hex(cyclic)).outcome, Outcome::Unparsed);
+        for near in [cyclic.replace("35 00", "75 00"), cyclic.replace("35 00", "35 01"), cyclic.replace("c001", "8001")] {
+            assert_eq!(udp(40000, 34962, &hex(&near)).outcome, Outcome::Unparsed, "{near}");
+        }
+        let alarm = "fc01 0001 0002 11 11 0000 ffff 0008 0001 0004 0100 0002";
+        let s = udp(34962, 34962, &hex(alarm));
+        assert_eq!(s.lines(), ["pn_rt:0xfc01 alarm publish"]);
+        assert_eq!(s.ops[0].function, 0x1021_FC01);
+        assert_eq!(udp(34962, 34962, &hex(&alarm.replace("0008", "0009"))).outcome, Outcome::Unparsed);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Source: The CIP Networks Library, volume 1, appendix A (common services) and chapter 5 (object classes); volume 5 (CIP
 //! Safety); Rockwell Automation 1756-PM020 (tags); Rockwell's own classes as measured in captures of RSLogix.
 
-use super::{CONNECTION_MANAGER, PCCC, PROGRAM, REPLY, SYMBOL, SYMBOLIC, TEMPLATE, TREND, with_pccc};
+use super::{CONNECTION_MANAGER, PCCC, PROGRAM, REPLY, SAFETY, SYMBOL, SYMBOLIC, TEMPLATE, TREND, with_pccc};
 use crate::op::{Class, Kind};
 use crate::proto::{Protocol, Row, pccc};
 
@@ -79,6 +79,14 @@ functions! {
     0x5A "Get_Connection_Owner" Diagnostic;
     0x5B "Large_Forward_Open" Session;
 }
+
+functions! {
+    /// Those that open a connection of CIP Safety.
+    SAFETY_OPEN[128], safety_open_rows, base SAFETY | CONNECTION_MANAGER << 8;
+    0x54 "Forward_Open of a safety connection" Session;
+    0x5B "Large_Forward_Open of a safety connection" Session;
+}
+const _: () = assert!(SAFETY_OPEN[0x54] == CONNECTION_MANAGER_06[0x54] && SAFETY_OPEN[0x5B] == CONNECTION_MANAGER_06[0x5B]);
 
 functions! {
     FILE_37[128], file_rows, base 0x37 << 8;
@@ -319,6 +327,7 @@ pub fn rows(each: &mut dyn FnMut(Row)) {
     tag_rows(each);
     identity_rows(each);
     connection_manager_rows(each);
+    safety_open_rows(each);
     file_rows(each);
     safety_supervisor_rows(each);
     safety_validator_rows(each);
