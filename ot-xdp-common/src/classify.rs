@@ -289,13 +289,18 @@ pub fn classify<B: Bytes, E: Env<B>>(
                 let payload = b.until(f.end);
                 let step = env.step(w.root, payload, w);
                 match drive(step, payload, w, env) {
-                    Driven::Outcome(o) => stream::leave(f, w, o, env),
+                    Driven::Outcome(o) if stream::leave(f, w, o, env) => Next::Count(o),
+                    Driven::Outcome(o) => stream::rarely(f, w, o, env),
                     Driven::Refused => {
                         if next_candidate(b, f, w, env) {
                             Next::Walk
                         } else {
                             let outcome = refused(w);
-                            stream::leave(f, w, outcome, env)
+                            if stream::leave(f, w, outcome, env) {
+                                Next::Count(outcome)
+                            } else {
+                                stream::rarely(f, w, outcome, env)
+                            }
                         }
                     }
                 }

@@ -16,9 +16,10 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use ot_xdp_common::classify::{Prepared, confirmed, next_candidate, prepare, prepare_ipv6_chain};
+use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream::{self, Next};
 use ot_xdp_common::walk;
-use ot_xdp_common::wire::{IPV6_CHAIN, Scratch};
+use ot_xdp_common::wire::{IPV6_CHAIN, LEAVE, Scratch};
 
 use crate::kernel::Kernel;
 use crate::packet::Packet;
@@ -69,8 +70,24 @@ pub fn ot_next(ctx: XdpContext) -> u32 {
     let next = if next_candidate(Packet::new(ctx), &s.frame, &mut s.walk, env) {
         Next::Walk
     } else {
-        let outcome = walk::refused(&s.walk);
-        stream::leave(&s.frame, &mut s.walk, outcome, env)
+        s.outcome = walk::refused(&s.walk) as u32;
+        jump::to::<LEAVE>(ctx);
+        return verdict::pass();
+    };
+    jump::go_on(ctx, s, next)
+}
+
+/// Books a segment that is not the usual one of its connection.
+#[xdp(frags)]
+pub fn ot_leave(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let outcome = Outcome::from_code(s.outcome as u8).unwrap_or(Outcome::Unparsed);
+    let env = &mut Kernel { ctx };
+    let next = if stream::leave(&s.frame, &mut s.walk, outcome, env) {
+        Next::Count(outcome)
+    } else {
+        stream::rarely(&s.frame, &mut s.walk, outcome, env)
     };
     jump::go_on(ctx, s, next)
 }

@@ -9,9 +9,9 @@ use aya_ebpf::bindings::xdp_md;
 use ot_xdp_common::for_each_protocol;
 use ot_xdp_common::proto::{self, Number, Protocol};
 use ot_xdp_common::reason::Outcome;
-use ot_xdp_common::stream::{self, Next};
+use ot_xdp_common::stream;
 use ot_xdp_common::walk::{self, Driven, Step, Steps, Walk};
-use ot_xdp_common::wire::NEXT;
+use ot_xdp_common::wire::{COUNT, LEAVE, NEXT};
 
 use crate::kernel::Kernel;
 use crate::packet::Packet;
@@ -31,14 +31,16 @@ fn run<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
             return verdict::pass();
         }
     };
-    let next = stream::leave(&s.frame, &mut s.walk, outcome, &mut Kernel { ctx });
-    if let Next::Count(outcome) = next {
-        s.walk.flags |= s.frame.flags;
-        if count::usual(ctx, s, outcome) {
-            return verdict::pass();
-        }
+    s.outcome = outcome as u32;
+    if !stream::leave(&s.frame, &mut s.walk, outcome, &mut Kernel { ctx }) {
+        jump::to::<LEAVE>(ctx);
+        return verdict::pass();
     }
-    jump::go_on(ctx, s, next)
+    s.walk.flags |= s.frame.flags;
+    if !count::usual(ctx, s, outcome) {
+        jump::to::<COUNT>(ctx);
+    }
+    verdict::pass()
 }
 
 /// The octets of the window in hand.

@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
     COUNT, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN, JOINED,
-    NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch,
+    LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch,
 };
 
 use super::{PortId, Snapshot};
@@ -408,6 +408,7 @@ fn slots() -> BTreeMap<String, Option<u32>> {
         ("ot_next".to_owned(), Some(NEXT)),
         ("ot_gather".to_owned(), Some(GATHER)),
         ("ot_count".to_owned(), Some(COUNT)),
+        ("ot_leave".to_owned(), Some(LEAVE)),
     ]);
     for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
         let module = proto.module();
