@@ -46,7 +46,8 @@ impl Pair {
         let table = |flows: &[(FlowKey, FlowValue)]| flows.iter().copied().collect::<HashMap<_, _>>();
         let (uf, kf) = (table(&u.flows), table(&k.flows));
         if u.ports[0].1.overflow_ops == 0 {
-            assert_eq!(uf.len(), kf.len(), "number of keys");
+            let only: Vec<_> = kf.iter().filter(|(k, _)| !uf.contains_key(k)).take(5).collect();
+            assert_eq!(uf.len(), kf.len(), "number of keys; only in the kernel: {only:?}");
             for (key, value) in &uf {
                 assert_eq!(Some(value), kf.get(key), "counters of {key:?}");
             }

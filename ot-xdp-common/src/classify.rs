@@ -250,8 +250,17 @@ pub fn service_port(f: &Frame, w: &Walk) -> u16 {
 /// Last check before a frame is counted: what was found by content has to be confirmed. Takes and gives the number of an
 /// [`Outcome`].
 #[inline(always)]
-pub fn confirmed<E: Memory>(f: &Frame, w: &Walk, outcome: u32, env: &mut E) -> u32 {
-    let named = outcome == Outcome::Classified as u32 && w.root != IT;
+pub fn confirmed<E: Memory>(f: &Frame, w: &mut Walk, outcome: u32, env: &mut E) -> u32 {
+    let classified = outcome == Outcome::Classified as u32;
+    if w.skip != 0 && w.n_ops <= w.skip {
+        // The rest of a PDU whose operations an earlier segment counted.
+        w.clear_ops();
+        w.skip = 0;
+        if classified {
+            return Outcome::Continuation as u32;
+        }
+    }
+    let named = classified && w.root != IT;
     if named && !service::learn(f, w, env) { Outcome::NotOt as u32 } else { outcome }
 }
 

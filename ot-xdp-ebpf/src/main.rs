@@ -107,7 +107,7 @@ pub fn ot_gather(ctx: XdpContext) -> u32 {
 pub fn ot_count(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
     let Some(s) = maps::scratch() else { return verdict::pass() };
-    let outcome = confirmed(&s.frame, &s.walk, s.outcome, &mut Kernel { ctx });
+    let outcome = confirmed(&s.frame, &mut s.walk, s.outcome, &mut Kernel { ctx });
     count::frame(ctx, s, outcome);
     verdict::pass()
 }
