@@ -271,6 +271,11 @@ protocols! { $
     13 PnPtcp pn_ptcp [];
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
+    30 Ads ads [];
+    31 PnIo pn_io [];
+    32 Melsoft melsoft [];
+    33 Slmp slmp [];
+    34 Fins fins [];
     45 Sv sv [];
     46 Ethercat ethercat [];
     47 Gse gse [];
