@@ -205,7 +205,7 @@ impl Protocol for Fins {
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
         if function & OVER_TCP != 0 {
-            return write!(out, "tcp/{}", function & 0xFF);
+            return write!(out, "tcp/{:#010x}", function & 0xFF);
         }
         write!(out, "{:#06x}", function & 0xFFFF)
     }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn tcp_with_its_own_commands() {
         let s = tcp(40000, 9600, &hex("46494e53 0000000c 00000000 00000000 00000000"));
-        assert_eq!(s.lines(), ["fins:tcp/0 session request"]);
+        assert_eq!(s.lines(), ["fins:tcp/0x00000000 session request"]);
         let s = tcp(40000, 9600, &hex("46494e53 00000015 00000002 00000000 800007000200000100 60 0402 00"));
         assert_eq!(s.paths(), ["fins:0x0402"]);
         assert!(s.ops[0].state_changing());

@@ -276,6 +276,15 @@ protocols! { $
     32 Melsoft melsoft [];
     33 Slmp slmp [];
     34 Fins fins [];
+    35 GeSrtp ge_srtp [];
+    36 Knxnet knxnet [];
+    37 Dlms dlms [];
+    38 Coap coap [];
+    39 Amqp amqp [];
+    40 EtherSbus ethersbus [];
+    41 EtherSio ethersio [];
+    42 Egd egd [];
+    43 Trdp trdp [];
     45 Sv sv [];
     46 Ethercat ethercat [];
     47 Gse gse [];
