@@ -9,6 +9,7 @@ use ot_xdp::source::replay::{Engine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 
 /// Prefix of a capture's name and the protocols that its labelled frames may be named.
+const PROTOCOLS: [(&str, &[&str]); 11] = [
 const PROTOCOLS: [(&str, &[&str]); 9] = [
     ("modbus-", &["modbus"]),
     ("s7-", &["s7comm", "cotp"]),
@@ -17,6 +18,10 @@ const PROTOCOLS: [(&str, &[&str]); 9] = [
     ("iec104-", &["iec104"]),
     ("goose-", &["goose"]),
     ("dcp-", &["pn_dcp"]),
+    ("ads-", &["ads"]),
+    ("fins-", &["fins"]),
+    ("knx-", &["knxnet"]),
+    ("slmp-", &["slmp"]),
     ("sv-", &["sv"]),
     ("ethercat-", &["ethercat"]),
 ];
