@@ -39,8 +39,8 @@ const FLAG: u32 = 0x7E;
 const HDLC: u32 = 1 << 8;
 /// Frame format, three addresses, check: the least between the flags.
 const HDLC_MIN: u32 = 7;
-const LLC_REQUEST: u32 = 0xE6E6_00;
-const LLC_RESPONSE: u32 = 0xE6E7_00;
+const LLC_REQUEST: u32 = 0x00E6_E600;
+const LLC_RESPONSE: u32 = 0x00E6_E700;
 const GET: u32 = 0xC0;
 const SET: u32 = 0xC1;
 const ACTION: u32 = 0xC3;
@@ -202,10 +202,18 @@ fn hdlc<B: Bytes>(b: B, w: &mut Walk, head: u32) -> Step {
     if head >> 20 != 0x7EA || length < HDLC_MIN {
         return Step::REFUSE;
     }
-    let end = off + length + 2;
+    let mut end = off + length + 2;
     let close = b.u8(end - 1);
-    if (close.is_some() && close != Some(FLAG as u8)) || (close.is_none() && w.strict()) {
+    if close.is_none() && w.strict() {
         return Step::REFUSE;
+    }
+    if close.is_some() && close != Some(FLAG as u8) {
+        // The frame goes on behind its length: on the port a receiver that looks for the flag still takes it.
+        if w.strict() || b.u8(w.end - 1) != Some(FLAG as u8) {
+            return Step::REFUSE;
+        }
+        end = w.end;
+        w.flags |= flags::LENGTH_LIE;
     }
     let Some(first) = b.be32(off + 3) else { return Step::PARTIAL };
     let target = address(first);
@@ -286,6 +294,9 @@ mod tests {
         let mut p = hex(GET);
         *p.last_mut().expect("octets") = 0x7F;
         assert_eq!(tcp(55203, 4060, &p).outcome, Outcome::Unparsed);
+        let mut p = hex(GET);
+        p[2] -= 3;
+        assert_eq!(tcp(55203, 4060, &p).flags, crate::flags::LENGTH_LIE);
         let mut p = hex(SET);
         p[8] = 0x99;
         assert_eq!(tcp(40000, 40001, &p).outcome, Outcome::NotOt);

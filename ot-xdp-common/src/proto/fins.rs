@@ -175,7 +175,7 @@ impl Protocol for Fins {
         let command = tail & 0xFFFF;
         let known = if command < 16384 { COMMANDS[b.index::<0x3FFF>(command)] } else { Kind::UNLISTED.0 };
         // ICF, RSV, GCT, networks; off the port the units and the command too.
-        if head & 0xBEFF_F880_0000_8000 & !0x8000 != 1 << 63 || head & 0x8000 != 0 {
+        if head & 0xBEFF_F880_0000_8000 != 1 << 63 {
             return if at == off { Step::REFUSE } else { Step::MALFORMED };
         }
         let units = UNITS[(head >> 16) as usize & 0xFF] & UNITS[(tail >> 24) as usize & 0xFF];

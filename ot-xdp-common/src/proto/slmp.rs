@@ -121,7 +121,7 @@ impl Protocol for Slmp {
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
         let Some(first) = b.be32(off) else { return Step::REFUSE };
-        if first & 0xFAFB_FFFF == 0x3030_3030 & 0xFAFB_FFFF || first & 0xFFFB_FFFF == 0x4430_3030 {
+        if first & 0xFFFB_FFFF == 0x3530_3030 || first & 0xFFFB_FFFF == 0x4430_3030 {
             return text(b, w, first);
         }
         let sub = first >> 16;
@@ -207,7 +207,7 @@ fn short(w: &Walk) -> Step {
 /// Is this the I/O number of a CPU module?
 #[inline(always)]
 fn module(io: u32) -> bool {
-    io == 0x03FF || io & 0xFFCC == 0x03C0 && io & 0x30 != 0 && io & 0x30 != 0x30 && io & 0xFFFC != 0x03C0
+    io == 0x03FF || io & 0xFFFC == 0x03D0 || io & 0xFFFC == 0x03E0
 }
 
 /// Random and block commands: two counts in front of the first device.

@@ -97,7 +97,7 @@ impl Protocol for Trdp {
         if length > DATASET_MAX {
             return Step::REFUSE;
         }
-        w.pdu_end = off + header + (length + 3 & !3);
+        w.pdu_end = off + header + ((length + 3) & !3);
         let mut found = op::<Trdp>(head & 0xFFFF, kind, DIRS[b.index::<31>(letter)], 0);
         found.addr = id;
         w.push(found);
