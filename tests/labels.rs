@@ -9,8 +9,7 @@ use ot_xdp::source::replay::{Engine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 
 /// Prefix of a capture's name and the protocols that its labelled frames may be named.
-const PROTOCOLS: [(&str, &[&str]); 11] = [
-const PROTOCOLS: [(&str, &[&str]); 9] = [
+const PROTOCOLS: [(&str, &[&str]); 13] = [
     ("modbus-", &["modbus"]),
     ("s7-", &["s7comm", "cotp"]),
     ("enip-", &["enip", "cipio"]),
