@@ -9,7 +9,7 @@ use ot_xdp::source::replay::{Engine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 
 /// Prefix of a capture's name and the protocols that its labelled frames may be named.
-const PROTOCOLS: [(&str, &[&str]); 9] = [
+const PROTOCOLS: [(&str, &[&str]); 13] = [
     ("modbus-", &["modbus"]),
     ("s7-", &["s7comm", "cotp"]),
     ("enip-", &["enip", "cipio"]),
@@ -17,6 +17,10 @@ const PROTOCOLS: [(&str, &[&str]); 9] = [
     ("iec104-", &["iec104"]),
     ("goose-", &["goose"]),
     ("dcp-", &["pn_dcp"]),
+    ("ads-", &["ads"]),
+    ("fins-", &["fins"]),
+    ("knx-", &["knxnet"]),
+    ("slmp-", &["slmp"]),
     ("sv-", &["sv"]),
     ("ethercat-", &["ethercat"]),
 ];
@@ -27,6 +31,8 @@ fn classes(word: &str) -> &'static [&'static str] {
     match word {
         "read" | "multi" | "read-or-unconnected-send" => &["read", "file", "diagnostic", "discovery", "session"],
         "write" | "write(set)" | "write(clock)" => &["write", "config", "file", "program-download"],
+        // Reads and writes of ADS by index group: handles are found, released and used by the same two commands.
+        "read-write(by index group)" => &["read", "write", "discovery", "session", "config", "file"],
         "control" | "control(blink)" => &["control", "diagnostic", "program-download", "config"],
         "program-download" => &["program-download"],
         "program-upload" => &["program-upload"],
@@ -58,11 +64,12 @@ fn accepted(label: &str) -> Vec<&'static str> {
 }
 
 /// Labels of CIP go by the service code alone, and those of Modbus know no UMAS. Ours go by the object: 0x4E of the
-/// Connection Manager is Forward_Close and no write, 0x4C of an object without tags is not publicly known.
+/// Connection Manager is Forward_Close and no write, 0x4C of an object without tags is not publicly known, and an ADS
+/// write to the index group that releases handles writes nothing.
 fn object_decides(label: &str, record: &Record) -> bool {
     let has = |f: &str| record.functions.iter().any(|g| g == f);
     match record.class {
-        Some("session") => label == "write" && has("cip:0x4e"),
+        Some("session") => label == "write" && (has("cip:0x4e") || has("ads:3")),
         Some("unknown") => has("cip:0x52") && has("cip:0x4c"),
         _ => label == "unknown" && has("modbus:90"),
     }
