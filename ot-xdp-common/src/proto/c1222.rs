@@ -1,0 +1,257 @@
+//! ANSI C12.22: smart meters over UDP and TCP.
+//!
+//! Source: ANSI C12.22-2012, cl. 5.3.4 (ACSE), 5.3.2 (EPSEM), 5.3.2.4 (services). Port 1153. BER, big endian.
+//!
+//! An element 60 with its length holds: A1 context, A2 called title, A4 called invocation, A6 calling title, A7 calling
+//! qualifier, A8 calling invocation, 8B and AC authentication, BE user information. In BE: 28, in it 81, in it EPSEM: control
+//! octet (bits 2 to 3: 0 clear, 1 authenticated, 2 encrypted; bit 4: four octets of ED class follow), then services, each a
+//! length and the service's octets, of which the first is its code.
+//!
+//! Function encoding: code, bit 8 for a response (codes below 20). Not parsed: tables' contents, titles, segments of
+//! application PDUs, services behind the fourth.
+
+use core::fmt;
+
+use super::{Binding, Protocol, Row, Sniff, op};
+use crate::bytes::Bytes;
+use crate::op::{Class, Dir, Kind};
+use crate::walk::{Step, Walk};
+
+/// See the module head.
+pub struct C1222;
+
+const PORT: u16 = 1153;
+const RESPONSE: u32 = 0x100;
+/// No service could be read: encrypted.
+const HIDDEN: u32 = 0x200;
+const FULL_WRITE: u8 = 0x40;
+/// Standard table 7 starts procedures.
+const PROCEDURE: u16 = 7;
+const ELEMENTS: u32 = 12;
+const SERVICES: u32 = 4;
+const USER: u8 = 0xBE;
+
+/// Which elements may stand in the PDU: bit 0 allowed, bit 1 the calling invocation.
+static ELEMENT: [u8; 256] = {
+    let mut t = [0; 256];
+    t[0x80] = 1;
+    t[0xA1] = 1;
+    t[0xA2] = 1;
+    t[0xA3] = 1;
+    t[0xA4] = 1;
+    t[0xA6] = 1;
+    t[0xA7] = 1;
+    t[0xA8] = 3;
+    t[0x8B] = 1;
+    t[0xAC] = 1;
+    t[0xBE] = 1;
+    t
+};
+
+functions! {
+    FUNCTIONS, functions_rows, base 0;
+    0x20 "Identify" Discovery;
+    0x21 "Terminate" Session;
+    0x22 "Disconnect" Session;
+    0x24 "Deregister" Session;
+    0x25 "Resolve" Discovery;
+    0x26 "Trace" Diagnostic;
+    0x27 "Register" Session;
+    0x30 "Full Read" Read;
+    0x31 "Partial Read, 1 index" Read;
+    0x32 "Partial Read, 2 indices" Read;
+    0x33 "Partial Read, 3 indices" Read;
+    0x34 "Partial Read, 4 indices" Read;
+    0x35 "Partial Read, 5 indices" Read;
+    0x36 "Partial Read, 6 indices" Read;
+    0x37 "Partial Read, 7 indices" Read;
+    0x38 "Partial Read, 8 indices" Read;
+    0x39 "Partial Read, 9 indices" Read;
+    0x3E "Default Read" Read;
+    0x3F "Partial Read, offset" Read;
+    0x40 "Full Write" Write!;
+    0x41 "Partial Write, 1 index" Write!;
+    0x42 "Partial Write, 2 indices" Write!;
+    0x43 "Partial Write, 3 indices" Write!;
+    0x44 "Partial Write, 4 indices" Write!;
+    0x45 "Partial Write, 5 indices" Write!;
+    0x46 "Partial Write, 6 indices" Write!;
+    0x47 "Partial Write, 7 indices" Write!;
+    0x48 "Partial Write, 8 indices" Write!;
+    0x49 "Partial Write, 9 indices" Write!;
+    0x4E "Default Write" Write!;
+    0x4F "Partial Write, offset" Write!;
+    0x50 "Logon" Auth;
+    0x51 "Security" Auth;
+    0x52 "Logoff" Session;
+    0x53 "Authenticate" Auth;
+    0x60 "Negotiate" Session;
+    0x61 "Negotiate, 1 rate" Session;
+    0x62 "Negotiate, 2 rates" Session;
+    0x63 "Negotiate, 3 rates" Session;
+    0x64 "Negotiate, 4 rates" Session;
+    0x65 "Negotiate, 5 rates" Session;
+    0x66 "Negotiate, 6 rates" Session;
+    0x67 "Negotiate, 7 rates" Session;
+    0x68 "Negotiate, 8 rates" Session;
+    0x69 "Negotiate, 9 rates" Session;
+    0x6A "Negotiate, 10 rates" Session;
+    0x6B "Negotiate, 11 rates" Session;
+    0x70 "Wait" Session;
+    0x71 "Timing Setup" Session;
+}
+
+/// Length at `at` (0xFFFF_FFFF for a form that is not used) and the octets that it takes, in the upper half.
+#[inline(always)]
+fn length<B: Bytes>(b: B, at: u32) -> Option<u64> {
+    let first = b.u8(at)?;
+    if first < 0x80 {
+        return Some(1 << 32 | first as u64);
+    }
+    if first == 0x81 {
+        return Some(2 << 32 | b.u8(at + 1)? as u64);
+    }
+    if first == 0x82 { Some(3 << 32 | b.be16(at + 1)? as u64) } else { Some(0xFFFF_FFFF) }
+}
+
+/// The services from `at` to `end`.
+#[inline(always)]
+fn services<B: Bytes>(b: B, w: &mut Walk, at: u32, end: u32) {
+    let mut at = at;
+    for _ in 0..SERVICES {
+        if at >= end {
+            break;
+        }
+        let Some(size) = length(b, at) else { break };
+        let start = at + (size >> 32) as u32;
+        let Some(code) = b.u8(start) else { break };
+        if size as u32 == 0 || size as u32 > 0xFFFF {
+            break;
+        }
+        at = start + size as u32;
+        if code < 0x20 {
+            w.push(op::<C1222>(code as u32 | RESPONSE, Kind::new(Class::Response, false).0, Dir::Response, 0));
+            continue;
+        }
+        let mut kind = FUNCTIONS[code as usize];
+        let table = b.be16(start + 1).unwrap_or(0);
+        if code == FULL_WRITE && table == PROCEDURE {
+            kind = Kind::new(Class::Control, true).0;
+        }
+        let mut found = op::<C1222>(code as u32, kind, Dir::Request, 0);
+        if code >= 0x30 && code < 0x50 {
+            found.addr = table as u32;
+        }
+        w.push(found);
+    }
+}
+
+impl Protocol for C1222 {
+    const NAME: &'static str = "c1222";
+    const TITLE: &'static str = "ANSI C12.22 metering";
+    const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[] };
+    const SNIFF: &'static [Sniff] = &[
+        Sniff { l4: 0, mask: 0xFF80_FF00, value: 0x6000_A100 },
+        Sniff { l4: 0, mask: 0xFF80_FF00, value: 0x6000_A200 },
+        Sniff { l4: 0, mask: 0xFF80_FF00, value: 0x6000_A600 },
+        Sniff { l4: 0, mask: 0xFFFF_00FF, value: 0x6081_00A1 },
+        Sniff { l4: 0, mask: 0xFFFF_00FF, value: 0x6081_00A2 },
+        Sniff { l4: 0, mask: 0xFFFF_00FF, value: 0x6081_00A6 },
+    ];
+    const WEAK: bool = true;
+
+    #[inline(always)]
+    fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
+        let off = w.off;
+        if b.u8(off) != Some(0x60) {
+            return Step::REFUSE;
+        }
+        let Some(size) = length(b, off + 1) else { return Step::PARTIAL };
+        if size as u32 > 0xFFFF {
+            return Step::REFUSE;
+        }
+        let mut at = off + 1 + (size >> 32) as u32;
+        let end = at + size as u32;
+        w.pdu_end = end;
+        if w.strict() && end != w.end {
+            return Step::REFUSE;
+        }
+        let mut marks = 0;
+        let mut user = 0;
+        for _ in 0..ELEMENTS {
+            let Some(tag) = b.u8(at) else { return Step::PARTIAL };
+            let allowed = ELEMENT[tag as usize];
+            if allowed == 0 {
+                return Step::REFUSE;
+            }
+            marks |= allowed;
+            let Some(size) = length(b, at + 1) else { return Step::PARTIAL };
+            if size as u32 > 0xFFFF {
+                return Step::REFUSE;
+            }
+            at += 1 + (size >> 32) as u32;
+            if tag == USER {
+                user = at;
+                break;
+            }
+            at += size as u32;
+        }
+        if user == 0 || marks & 2 == 0 || b.u8(user) != Some(0x28) {
+            return Step::REFUSE;
+        }
+        let Some(size) = length(b, user + 1) else { return Step::PARTIAL };
+        let at = user + 1 + ((size >> 32) as u32 & 3);
+        if b.u8(at) != Some(0x81) {
+            return Step::REFUSE;
+        }
+        let Some(size) = length(b, at + 1) else { return Step::PARTIAL };
+        let at = at + 1 + ((size >> 32) as u32 & 3);
+        let Some(control) = b.u8(at) else { return Step::PARTIAL };
+        let last = at + (size as u32 & 0xFFFF);
+        if control & 0x0C == 0x08 {
+            w.push(op::<C1222>(HIDDEN, Kind::new(Class::Encrypted, false).0, w.port_dir(), 0));
+            return Step::DONE;
+        }
+        let skip = if control & 0x10 != 0 { 5 } else { 1 };
+        services(b, w, at + skip, last);
+        if w.n_ops == 0 { Step::PARTIAL } else { Step::DONE }
+    }
+
+    fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
+        if function & HIDDEN != 0 {
+            return write!(out, "encrypted");
+        }
+        let side = if function & RESPONSE != 0 { "rsp/" } else { "" };
+        write!(out, "{side}0x{:02x}", function & 0xFF)
+    }
+
+    fn rows(each: &mut dyn FnMut(Row)) {
+        functions_rows(each);
+        each(Row { function: RESPONSE, name: "OK", class: Class::Response, state_changing: false });
+        each(Row { function: HIDDEN, name: "encrypted", class: Class::Encrypted, state_changing: false });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reason::Outcome;
+    use crate::testing::{hex, tcp, udp};
+
+    const IDENTIFY: &str = "6030a211060f2b060104018285638e7f85f1c24e00a60a06082b06010401828563a806020413e81421be0728058103800120";
+
+    #[test]
+    fn identify_and_its_answer() {
+        assert_eq!(tcp(40000, 1153, &hex(IDENTIFY)).lines(), ["c1222:0x20 discovery request"]);
+        let answer = IDENTIFY.replace("800120", "80010a");
+        assert_eq!(tcp(1153, 40000, &hex(&answer)).lines(), ["c1222:rsp/0x0a response response"]);
+        let hidden = IDENTIFY.replace("800120", "880120");
+        assert_eq!(udp(40000, 1153, &hex(&hidden)).lines(), ["c1222:encrypted encrypted request"]);
+    }
+
+    #[test]
+    fn other_ber_and_cut_short() {
+        let other = IDENTIFY.replace("a60a", "a90a");
+        assert_eq!(tcp(40000, 1153, &hex(&other)).outcome, Outcome::Unparsed);
+        assert_eq!(tcp(40000, 1153, &hex(IDENTIFY)[..30]).ops.len(), 0);
+    }
+}
