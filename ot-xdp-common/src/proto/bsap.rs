@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn serial_framing() {
+        let mut read = hex("10020501a0000000000400471003abcd");
+        assert_eq!(udp(1235, 1235, &read).lines(), ["bsap:serial/0xa0 read -"]);
+        read[9] = 0x84;
+        assert_eq!(udp(1235, 1235, &read).lines(), ["bsap:serial/0xa0 write! -"]);
+        read[13] = 0;
+        assert_eq!(udp(1235, 1235, &read).outcome, Outcome::Unparsed);
+    }
+
+    #[test]
     fn the_chain_ends_with_the_datagram() {
         let poll = hex("0e000000000000000000754b000000");
         assert_eq!(udp(1234, 1234, &poll).outcome, Outcome::Unparsed);

@@ -29,6 +29,9 @@ const PORT: u16 = 4000;
 const HEAD: u32 = 6;
 const CRC: u32 = 2;
 const FILE: u8 = 0xCB;
+/// Listed, but of class unknown.
+const STORE_FORWARD: u8 = 0x18;
+const PEER: u8 = 0xCD;
 
 functions! {
     FUNCTIONS, functions_rows, base 0;
@@ -107,7 +110,9 @@ impl Protocol for RocPlus {
         let size = HEAD + length as u32 + CRC;
         w.pdu_end = off + size;
         if w.pdu_end > w.end {
-            return Step::PARTIAL;
+            // The CRC cannot be seen yet: only a listed opcode is worth waiting for.
+            let listed = FUNCTIONS[code as usize] != Kind::UNLISTED.0 || code == STORE_FORWARD || code == PEER;
+            return if listed { Step::PARTIAL } else { Step::REFUSE };
         }
         let (mut crc, mut zero) = (0xFFFFu16, 0u16);
         for n in 0..HEAD + 255 + CRC {
