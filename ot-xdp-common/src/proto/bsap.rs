@@ -176,7 +176,7 @@ impl Protocol for Bsap {
                 break;
             }
             let Some(size) = b.le32(at) else { return Step::REFUSE };
-            if size < MESSAGE || size > 0xFFFF {
+            if !(MESSAGE..=0xFFFF).contains(&size) {
                 return Step::REFUSE;
             }
             let (f, k) = message(b, at + 9);

@@ -139,7 +139,7 @@ fn services<B: Bytes>(b: B, w: &mut Walk, at: u32, end: u32) {
             kind = Kind::new(Class::Control, true).0;
         }
         let mut found = op::<C1222>(code as u32, kind, Dir::Request, 0);
-        if code >= 0x30 && code < 0x50 {
+        if (0x30..0x50).contains(&code) {
             found.addr = table as u32;
         }
         w.push(found);

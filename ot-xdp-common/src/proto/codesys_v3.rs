@@ -244,7 +244,7 @@ impl Protocol for CodesysV3 {
         let Some(first) = b.be32(off) else { return Step::REFUSE };
         if first == MAGIC {
             let Some(length) = b.le32(off + 4) else { return Step::PARTIAL };
-            if length < 14 || length > LONGEST {
+            if !(14..=LONGEST).contains(&length) {
                 return Step::REFUSE;
             }
             w.pdu_end = off + length;

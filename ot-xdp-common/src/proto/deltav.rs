@@ -36,7 +36,7 @@ impl Protocol for Deltav {
         let Some(head) = b.be32(off) else { return Step::REFUSE };
         let Some(code) = b.be16(off + 4) else { return Step::REFUSE };
         let rest = (w.end - off).wrapping_sub(head & 0xFFFF);
-        if head >> 16 != 0xFACE || rest < 4 || rest > 32 || w.strict() {
+        if head >> 16 != 0xFACE || !(4..=32).contains(&rest) || w.strict() {
             return Step::REFUSE;
         }
         w.push(op::<Deltav>(code as u32, Kind::UNLISTED.0, w.port_dir(), 0));

@@ -107,7 +107,7 @@ impl Protocol for FfHse {
         }
         let Some(unit) = b.be32(off + 4) else { return Step::PARTIAL };
         let Some(length) = b.be32(off + 8) else { return Step::PARTIAL };
-        if length < HEAD || length > 0xFFFF {
+        if !(HEAD..=0xFFFF).contains(&length) {
             return Step::REFUSE;
         }
         w.pdu_end = off + length;

@@ -33,7 +33,7 @@ impl Protocol for Logo {
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
         let size = w.end - off;
-        if size < 4 || size > LONGEST || w.strict() {
+        if !(4..=LONGEST).contains(&size) || w.strict() {
             return Step::REFUSE;
         }
         let Some(start) = b.u8(off) else { return Step::REFUSE };

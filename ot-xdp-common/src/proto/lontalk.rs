@@ -125,7 +125,7 @@ fn pdu<B: Bytes>(b: B, w: &mut Walk, at: u32) {
     let code = if kind == APPLICATION_PDU { Some(head) } else { b.u8(at + 1) };
     let step = head >> 4 & 7;
     // Acknowledgements and reminders carry no application PDU; authentication is not followed.
-    if (kind == TRANSPORT_PDU && step == 2) || (kind == SESSION_PDU && step == 2) {
+    if step == 2 && (kind == TRANSPORT_PDU || kind == SESSION_PDU) {
         let function = PDU | DATA as u32 | (code.unwrap_or(0) as u32) << 8;
         return w.push(op::<Lontalk>(function, Kind::new(Class::Response, false).0, Dir::Response, 0));
     }

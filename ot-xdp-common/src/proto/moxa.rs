@@ -53,7 +53,7 @@ impl Protocol for Moxa {
         let size = w.end - off;
         let code = head >> 24;
         let response = code & 0x80 != 0;
-        if head & 0xFFFF != size || size < HEAD || size > LONGEST || w.strict() {
+        if head & 0xFFFF != size || !(HEAD..=LONGEST).contains(&size) || w.strict() {
             return Step::REFUSE;
         }
         // A request has no status; codes of one octet without any meaning yet stay below 40 hexadecimal.
