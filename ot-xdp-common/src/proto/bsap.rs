@@ -24,7 +24,7 @@
 //!
 //! Function encoding: function of the datagram, application function << 8, RDB function << 16; bit 31 for serial framing.
 //! A datagram is one operation, that of its worst message. The byte order of the extended RDB functions is taken to be that
-//! of the header. Not parsed: names and values, messages behind the eighth (flagged), the CRC and doubled 10 of serial
+//! of the header. Not parsed: names and values, messages behind the fourth (flagged), the CRC and doubled 10 of serial
 //! framing.
 
 use core::fmt;
@@ -44,7 +44,7 @@ const HEAD: u32 = 14;
 const HEAD_LONG: u32 = 22;
 /// Octets of a message up to its RDB function.
 const MESSAGE: u32 = 11;
-const MESSAGES: u32 = 8;
+const MESSAGES: u32 = 4;
 const POLL: u32 = 0;
 const COUNT: u32 = 1;
 const RESPONSE: u32 = 5;
@@ -169,8 +169,9 @@ impl Protocol for Bsap {
         if (head != HEAD && head != HEAD_LONG) || function > 0xFF || KNOWN[function as usize & 0xFF] == 0 || w.strict() {
             return Step::REFUSE;
         }
-        let (mut at, mut found, mut kind) = (off + head, 0, Kind::new(Class::Unknown, false).0);
-        let mut rank = 0;
+        let mut at = off + head;
+        // Rank, kind and function of the worst message so far.
+        let mut worst = 0;
         for n in 0..MESSAGES {
             if n >= count as u32 {
                 break;
@@ -180,12 +181,7 @@ impl Protocol for Bsap {
                 return Step::REFUSE;
             }
             let (f, k) = message(b, at + 9);
-            let r = rank_of(Kind(k));
-            if r > rank {
-                rank = r;
-                found = f;
-                kind = k;
-            }
+            worst = core::cmp::max(worst, (rank_of(Kind(k)) as u64) << 40 | (k as u64) << 32 | f as u64);
             at += size;
         }
         if count as u32 > MESSAGES {
@@ -200,7 +196,7 @@ impl Protocol for Bsap {
         } else if function == COUNT || function == RESPONSE {
             w.push(op::<Bsap>(function, Kind::new(Class::Response, false).0, Dir::Response, 0));
         } else {
-            w.push(op::<Bsap>(function | found, kind, Dir::Request, 0));
+            w.push(op::<Bsap>(function | worst as u32, (worst >> 32) as u8, Dir::Request, 0));
         }
         Step::DONE
     }

@@ -8,7 +8,7 @@
 //! length and the service's octets, of which the first is its code.
 //!
 //! Function encoding: code, bit 8 for a response (codes below 20). Not parsed: tables' contents, titles, segments of
-//! application PDUs, services behind the fourth.
+//! application PDUs, services behind the third or behind one of more than 127 octets.
 
 use core::fmt;
 
@@ -28,8 +28,8 @@ const FULL_WRITE: u8 = 0x40;
 /// Standard table 7 starts procedures.
 const PROCEDURE: u16 = 7;
 const ELEMENTS: u32 = 12;
-const SERVICES: u32 = 4;
-const USER: u8 = 0xBE;
+const SERVICES: u32 = 3;
+const USER: u32 = 0xBE;
 
 /// Which elements may stand in the PDU: bit 0 allowed, bit 1 the calling invocation.
 static ELEMENT: [u8; 256] = {
@@ -101,17 +101,26 @@ functions! {
     0x71 "Timing Setup" Session;
 }
 
-/// Length at `at` (0xFFFF_FFFF for a form that is not used) and the octets that it takes, in the upper half.
+/// How a first octet of a length is read: octets of tag and length, shift and mask of the value in the three octets
+/// behind the tag. 0 for a form that is not used.
+static FORM: [u32; 256] = {
+    let mut t = [0; 256];
+    let mut i = 0;
+    while i < 0x80 {
+        t[i] = 2 | 16 << 8 | 0x7F << 16;
+        i += 1;
+    }
+    t[0x81] = 3 | 8 << 8 | 0xFF << 16;
+    t[0x82] = 4 | 0xFFFF << 16;
+    t
+};
+
+/// Octets of the tag and length in `word`, and the length: tables, because the verifier follows every form in every
+/// element.
 #[inline(always)]
-fn length<B: Bytes>(b: B, at: u32) -> Option<u64> {
-    let first = b.u8(at)?;
-    if first < 0x80 {
-        return Some(1 << 32 | first as u64);
-    }
-    if first == 0x81 {
-        return Some(2 << 32 | b.u8(at + 1)? as u64);
-    }
-    if first == 0x82 { Some(3 << 32 | b.be16(at + 1)? as u64) } else { Some(0xFFFF_FFFF) }
+fn header(word: u32) -> (u32, u32) {
+    let form = FORM[(word >> 16) as usize & 0xFF];
+    (form & 7, (word & 0x00FF_FFFF) >> (form >> 8 & 31) & form >> 16)
 }
 
 /// The services from `at` to `end`.
@@ -122,13 +131,13 @@ fn services<B: Bytes>(b: B, w: &mut Walk, at: u32, end: u32) {
         if at >= end {
             break;
         }
-        let Some(size) = length(b, at) else { break };
-        let start = at + (size >> 32) as u32;
+        let Some(size) = b.u8(at) else { break };
+        let start = at + (FORM[size as usize] & 7).wrapping_sub(1);
         let Some(code) = b.u8(start) else { break };
-        if size as u32 == 0 || size as u32 > 0xFFFF {
+        if FORM[size as usize] == 0 || size == 0 {
             break;
         }
-        at = start + size as u32;
+        at = if size < 0x80 { start + size as u32 } else { end };
         if code < 0x20 {
             w.push(op::<C1222>(code as u32 | RESPONSE, Kind::new(Class::Response, false).0, Dir::Response, 0));
             continue;
@@ -163,51 +172,47 @@ impl Protocol for C1222 {
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
-        if b.u8(off) != Some(0x60) {
+        let Some(word) = b.be32(off) else { return Step::REFUSE };
+        let (head, size) = header(word);
+        if word >> 24 != 0x60 || head == 0 {
             return Step::REFUSE;
         }
-        let Some(size) = length(b, off + 1) else { return Step::PARTIAL };
-        if size as u32 > 0xFFFF {
-            return Step::REFUSE;
-        }
-        let mut at = off + 1 + (size >> 32) as u32;
-        let end = at + size as u32;
-        w.pdu_end = end;
-        if w.strict() && end != w.end {
+        let mut at = off + head;
+        w.pdu_end = at + size;
+        if w.strict() && w.pdu_end != w.end {
             return Step::REFUSE;
         }
         let mut marks = 0;
         let mut user = 0;
         for _ in 0..ELEMENTS {
-            let Some(tag) = b.u8(at) else { return Step::PARTIAL };
-            let allowed = ELEMENT[tag as usize];
-            if allowed == 0 {
+            let Some(word) = b.be32(at) else { return Step::PARTIAL };
+            let tag = word >> 24;
+            let (head, size) = header(word);
+            let allowed = ELEMENT[tag as usize & 0xFF];
+            if allowed == 0 || head == 0 {
                 return Step::REFUSE;
             }
             marks |= allowed;
-            let Some(size) = length(b, at + 1) else { return Step::PARTIAL };
-            if size as u32 > 0xFFFF {
-                return Step::REFUSE;
-            }
-            at += 1 + (size >> 32) as u32;
+            at += head;
             if tag == USER {
                 user = at;
                 break;
             }
-            at += size as u32;
+            at += size;
         }
-        if user == 0 || marks & 2 == 0 || b.u8(user) != Some(0x28) {
+        if user == 0 || marks & 2 == 0 {
             return Step::REFUSE;
         }
-        let Some(size) = length(b, user + 1) else { return Step::PARTIAL };
-        let at = user + 1 + ((size >> 32) as u32 & 3);
-        if b.u8(at) != Some(0x81) {
+        let Some(word) = b.be32(user) else { return Step::PARTIAL };
+        let at = user + header(word).0;
+        let Some(inner) = b.be32(at) else { return Step::PARTIAL };
+        let (head, size) = header(inner);
+        if word >> 24 != 0x28 || inner >> 24 != 0x81 || head == 0 {
             return Step::REFUSE;
         }
-        let Some(size) = length(b, at + 1) else { return Step::PARTIAL };
-        let at = at + 1 + ((size >> 32) as u32 & 3);
+        let at = at + head;
         let Some(control) = b.u8(at) else { return Step::PARTIAL };
-        let last = at + (size as u32 & 0xFFFF);
+        let last = at + size;
         if control & 0x0C == 0x08 {
             w.push(op::<C1222>(HIDDEN, Kind::new(Class::Encrypted, false).0, w.port_dir(), 0));
             return Step::DONE;

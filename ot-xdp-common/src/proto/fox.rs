@@ -76,13 +76,6 @@ impl Protocol for Fox {
         if TYPES[letter as usize] == 0 || (next >> 16) as u8 != b' ' || !(digit == b'-' || digit.is_ascii_digit()) {
             return Step::REFUSE;
         }
-        for n in 0..SEARCH {
-            let Some(four) = b.be32(off + 8 + n) else { break };
-            if four == END {
-                w.pdu_end = off + 8 + n + 5;
-                break;
-            }
-        }
         let reply = word(b, off + 6);
         let channel = if reply == 0 { 0 } else { word(b, reply) };
         let Some(name) = b.be32(channel) else { return Step::PARTIAL };
@@ -121,6 +114,13 @@ impl Protocol for Fox {
             kind = Kind::new(Class::Session, false);
         }
         w.push(op::<Fox>(function | (letter as u32) << 16, kind.0, dir, 0));
+        for n in 0..SEARCH {
+            let Some(four) = b.be32(off + 8 + n) else { break };
+            if four == END {
+                w.pdu_end = off + 8 + n + 5;
+                break;
+            }
+        }
         Step::DONE
     }
 
