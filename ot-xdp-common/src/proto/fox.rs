@@ -11,7 +11,7 @@
 
 use core::fmt;
 
-use super::{Binding, Protocol, Row, Sniff, op};
+use super::{Binding, Number, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::frame::TCP;
 use crate::op::{Class, Dir, Kind};
@@ -58,34 +58,17 @@ fn word<B: Bytes>(b: B, at: u32) -> u32 {
     0
 }
 
-impl Protocol for Fox {
-    const NAME: &'static str = "fox";
-    const TITLE: &'static str = "Niagara Fox";
-    const BINDING: Binding = Binding { tcp: &[PORT, PORT_PLATFORM], udp: &[], ethertypes: &[] };
-    const SNIFF: &'static [Sniff] = &[Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: FOX }];
-
-    #[inline(always)]
-    fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
-        let off = w.off;
-        if b.be32(off) != Some(FOX) {
-            return Step::REFUSE;
-        }
-        let Some(next) = b.be32(off + 4) else { return Step::PARTIAL };
-        let letter = (next >> 24) as u8;
-        let digit = (next >> 8) as u8;
-        if TYPES[letter as usize] == 0 || (next >> 16) as u8 != b' ' || !(digit == b'-' || digit.is_ascii_digit()) {
-            return Step::REFUSE;
-        }
-        let reply = word(b, off + 6);
-        let channel = if reply == 0 { 0 } else { word(b, reply) };
-        let Some(name) = b.be32(channel) else { return Step::PARTIAL };
+/// Channel and command at [`Walk::off`], and where the message ends.
+#[inline(always)]
+fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
+    let off = w.off;
+    let letter = w.mem[0] as u8;
+        let Some(name) = b.be32(off) else { return Step::PARTIAL };
         let mut kind = Kind::new(Class::Unknown, letter == b's');
         let mut function = 0;
-        if channel == 0 {
-            return Step::PARTIAL;
-        } else if name == FOX {
+        if name == FOX {
             function = 1;
-            let command = b.be32(channel + 4).unwrap_or(0);
+            let command = b.be32(off + 4).unwrap_or(0);
             if command == HELLO {
                 function = 0x101;
                 kind = Kind::new(Class::Discovery, false);
@@ -115,13 +98,45 @@ impl Protocol for Fox {
         }
         w.push(op::<Fox>(function | (letter as u32) << 16, kind.0, dir, 0));
         for n in 0..SEARCH {
-            let Some(four) = b.be32(off + 8 + n) else { break };
+            let Some(four) = b.be32(off + n) else { break };
             if four == END {
-                w.pdu_end = off + 8 + n + 5;
+                w.pdu_end = off + n + 5;
                 break;
             }
         }
-        Step::DONE
+    Step::DONE
+}
+
+impl Protocol for Fox {
+    const NAME: &'static str = "fox";
+    const TITLE: &'static str = "Niagara Fox";
+    const BINDING: Binding = Binding { tcp: &[PORT, PORT_PLATFORM], udp: &[], ethertypes: &[] };
+    const SNIFF: &'static [Sniff] = &[Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: FOX }];
+
+    #[inline(always)]
+    fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
+        let off = w.off;
+        if w.mem[0] != 0 {
+            return channel(b, w);
+        }
+        if b.be32(off) != Some(FOX) {
+            return Step::REFUSE;
+        }
+        let Some(next) = b.be32(off + 4) else { return Step::PARTIAL };
+        let letter = (next >> 24) as u8;
+        let digit = (next >> 8) as u8;
+        if TYPES[letter as usize] == 0 || (next >> 16) as u8 != b' ' || !(digit == b'-' || digit.is_ascii_digit()) {
+            return Step::REFUSE;
+        }
+        let reply = word(b, off + 6);
+        let at = if reply == 0 { 0 } else { word(b, reply) };
+        if at == 0 {
+            return Step::PARTIAL;
+        }
+        // A step of its own: the verifier would follow the rest for every length of the two numbers.
+        w.mem[0] = letter as u32;
+        let end = w.end;
+        w.inner(Fox::NUMBER, at, end)
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
