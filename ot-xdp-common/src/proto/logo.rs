@@ -63,6 +63,5 @@ mod tests {
         assert_eq!(tcp(40000, 10005, &hex("551717000000aa")).lines(), ["logo:0x17 unknown! request"]);
         assert_eq!(tcp(40000, 10005, &hex("551717000000ab")).outcome, Outcome::Unparsed);
         assert_eq!(tcp(40000, 10005, &hex("551717")).outcome, Outcome::Unparsed);
-        assert_eq!(tcp(40000, 10005, b"GET / HTTP/1.1").outcome, Outcome::Unparsed);
     }
 }
