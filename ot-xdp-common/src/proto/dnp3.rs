@@ -457,12 +457,12 @@ mod tests {
 
     #[test]
     fn off_the_port_the_header_has_to_be_right() {
-        let s = tcp(4000, 4001, &hex(OPERATE));
+        let s = tcp(40100, 40101, &hex(OPERATE));
         assert_eq!((s.lines(), s.flags), (["dnp3:al/5 control! request".into()].into(), flags::PORT_MISMATCH));
         for at in 2..10 {
             let mut p = hex(OPERATE);
             p[at] ^= 1;
-            assert_eq!(tcp(4000, 4001, &p).outcome, Outcome::NotOt, "octet {at}");
+            assert_eq!(tcp(40100, 40101, &p).outcome, Outcome::NotOt, "octet {at}");
             assert_eq!(to(&p).outcome, Outcome::Malformed, "octet {at}");
         }
         let s = to(&hex("056404c40104010027b9c0c0013c02063c03063c04069e30"));

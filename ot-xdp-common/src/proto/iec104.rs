@@ -469,10 +469,10 @@ mod tests {
 
     #[test]
     fn off_the_port_a_u_format_has_to_lead() {
-        let s = tcp(4000, 4001, &[hex(START_CON), hex(MEASURED)].concat());
+        let s = tcp(40100, 40101, &[hex(START_CON), hex(MEASURED)].concat());
         assert_eq!(s.paths(), ["iec104:U/0x02", "iec104:I/13/1"]);
         for p in [MEASURED, "680401000a00", "68040f000000", "680407000100"] {
-            assert_eq!(tcp(4000, 4001, &hex(p)).outcome, Outcome::NotOt, "{p}");
+            assert_eq!(tcp(40100, 40101, &hex(p)).outcome, Outcome::NotOt, "{p}");
         }
     }
 

@@ -298,6 +298,25 @@ protocols! { $
     56 Dlr dlr [];
     57 Macsec macsec [];
     60 Hsr hsr [];
+    61 Bsap bsap [];
+    62 Genisys genisys [];
+    63 Proconos proconos [];
+    64 FfHse ffhse [];
+    65 RocPlus rocplus [];
+    66 Pcworx pcworx [];
+    67 C1222 c1222 [];
+    68 Atg atg [];
+    69 Crimson crimson [];
+    70 Fox fox [];
+    71 CodesysV3 codesys_v3 [];
+    72 CodesysV2 codesys_v2 [];
+    73 CodesysNvl codesys_nvl [];
+    74 Lontalk lontalk [];
+    75 Deltav deltav [];
+    76 Vnetip vnetip [];
+    77 Moxa moxa [];
+    78 Lantronix lantronix [];
+    79 Logo logo [];
     91 Snmp snmp [];
     90 It it [];
     members of it:
