@@ -217,7 +217,7 @@ fn unread(w: &Walk) -> Step {
 /// Fewer than four octets: the beginning of a header, or a keep-alive octet.
 #[inline(always)]
 fn few<B: Bytes>(b: B, w: &Walk) -> Step {
-    let Some(command) = b.le16(w.off) else { return Step::REFUSE };
+    let Some(command) = b.le16(w.off) else { return unread(w) };
     if command > 0xFF || COMMANDS[command as usize & 0xFF] == Kind::UNLISTED.0 { Step::REFUSE } else { unread(w) }
 }
 
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_pdu_stays_unparsed() {
-        assert_eq!(tcp(40000, 44818, &[0]).outcome, Outcome::Unparsed);
+        assert_eq!(tcp(40000, 44818, &[0]).outcome, Outcome::Continuation);
         assert_eq!(tcp(40000, 44818, &hex(&LIST.replacen("63", "62", 1))).outcome, Outcome::Unparsed);
         let s = tcp(40000, 44818, &hex(&STOP[..32]));
         assert_eq!((s.outcome, s.flags), (Outcome::Continuation, flags::SPLIT));

@@ -28,8 +28,8 @@ pub fn leave<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) 
     false
 }
 
-/// Octets of a header that may look like nothing at all while they are fewer: the longest header of a list protocol.
-const HEAD: u32 = 24;
+/// Octets that may look like nothing at all while they are fewer, and be a header nevertheless.
+const HEAD: u32 = 4;
 
 /// Octets of the shortest PDU that is sent again and again (IEC 104, S-format).
 const SHORTEST: u32 = 6;
@@ -60,12 +60,11 @@ pub fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E)
     let expected = if fill { s.hole } else { s.next };
     let near = (gap || fill) && f.seq != expected && f.seq.wrapping_sub(expected) < WINDOW;
     // Close behind a PDU that is not whole, only PDUs that fill the segment exactly and do not begin like data (zeros)
-    // are believed: it may be the PDU's rest. What is missing has to have room for a PDU. And one hole is all that is
-    // remembered.
-    let one = fill || s.hole == s.hole_end;
+    // are believed: it may be the PDU's rest. And what is missing has to have room for a PDU.
+    let one = !s.holed();
     let guess = s.phase() == Phase::Guess as u32;
     let room = guess || f.seq.wrapping_sub(expected) >= SHORTEST;
-    let believed = !near || w.pdu_end == w.end && w.base == 0 && one && room;
+    let believed = !near || w.pdu_end == w.end && w.base == 0 && room;
     let whole = outcome == Outcome::Classified && w.tail == Tail::Whole as u32 && believed;
     let in_order = s.phase() == Phase::Aligned as u32 && !gap && !fill;
     let partial = named && (w.tail == Tail::Partial as u32 || in_order && short(w));
@@ -84,8 +83,8 @@ pub fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E)
     } else if whole {
         // A gap, and a PDU behind it: what is missing may still come.
         w.flags |= flags::GAP;
-        s.hole = s.next;
-        s.hole_end = f.seq;
+        let from = s.next;
+        s.jump(from, f.seq);
         s.next = at(w.pdu_end);
         // Octets that came early may still wait behind it.
         let more = waited && behind(s.seen, s.next);

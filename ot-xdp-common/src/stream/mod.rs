@@ -35,6 +35,9 @@ pub const WINDOWS: u32 = 1_024;
 /// Octets of a PDU that are joined.
 pub const WINDOW: u32 = 512;
 
+/// Holes that are remembered besides the first.
+pub const HOLES: usize = 3;
+
 /// State of one direction of a connection. A shared table and not one a CPU: the scheduler may move a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -61,10 +64,12 @@ pub struct Stream {
     pub counted_hole: u8,
     /// Length of the last segment's payload.
     pub len: u16,
+    /// Further holes, start and end, the youngest first.
+    pub holes: [[u32; 2]; HOLES],
 }
 
 /// Size of [`Stream`] in octets.
-pub const STREAM_SIZE: usize = 40;
+pub const STREAM_SIZE: usize = 40 + 8 * HOLES;
 const _: () = assert!(size_of::<Stream>() == STREAM_SIZE);
 
 /// What is known about a direction.
@@ -192,6 +197,55 @@ impl Stream {
         self.root = 0;
         self.counted = 0;
         self.counted_hole = 0;
+        self.holes = [[seq; 2]; HOLES];
+    }
+
+    /// Are there octets that were jumped over?
+    #[inline(always)]
+    fn holed(&self) -> bool {
+        let more = (self.holes[0][0] ^ self.holes[0][1])
+            | (self.holes[1][0] ^ self.holes[1][1])
+            | (self.holes[2][0] ^ self.holes[2][1]);
+        (self.hole ^ self.hole_end) | more != 0
+    }
+
+    /// A new hole is the first one; the oldest is forgotten.
+    #[inline(always)]
+    fn jump(&mut self, from: u32, to: u32) {
+        if self.hole != self.hole_end {
+            self.holes[2] = self.holes[1];
+            self.holes[1] = self.holes[0];
+            self.holes[0] = [self.hole, self.hole_end];
+        }
+        self.hole = from;
+        self.hole_end = to;
+    }
+
+    /// Does the segment from `seq` to `end` hold octets of a hole? That hole is the first one then.
+    #[inline(always)]
+    fn fills(&mut self, seq: u32, end: u32) -> bool {
+        let meets = |h: [u32; 2]| h[0] != h[1] && behind(h[1], seq) && behind(end, h[0]);
+        let first = [self.hole, self.hole_end];
+        if meets(first) {
+            return true;
+        }
+        if self.counted_hole != 0 {
+            return false;
+        }
+        let i = if meets(self.holes[0]) {
+            0
+        } else if meets(self.holes[1]) {
+            1
+        } else if meets(self.holes[2]) {
+            2
+        } else {
+            return false;
+        };
+        let found = self.holes[i];
+        self.holes[i] = first;
+        self.hole = found[0];
+        self.hole_end = found[1];
+        true
     }
 }
 
@@ -283,7 +337,7 @@ fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
 #[inline(always)]
 fn old<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream, other: bool) -> Next {
     let end = f.seq.wrapping_add(f.end - f.off);
-    if s.hole != s.hole_end && behind(s.hole_end, f.seq) && behind(end, s.hole) {
+    if s.fills(f.seq, end) {
         w.mode = Mode::Fill as u32;
         if behind(s.hole, f.seq) || s.hole_end.wrapping_sub(s.hole) <= WINDOW || s.counted_hole != 0 {
             return Next::Gather;

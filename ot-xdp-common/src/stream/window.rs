@@ -221,7 +221,8 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         return Next::Count(if w.n_ops > w.skip { Outcome::Classified } else { Outcome::Continuation });
     }
     // Not a PDU after all.
-    if s.phase() == Phase::Guess as u32 && !fill {
+    if !fill {
+        // The frame may begin one.
         s.begin(s.check, f.seq);
         w.begin = f.off;
         w.end = f.end;
@@ -231,13 +232,8 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         start(w, f.off, proto, hint);
         return Next::Walk;
     }
-    if fill {
-        s.hole = s.hole_end;
-        s.counted_hole = 0;
-    } else {
-        s.counted = 0;
-        s.set_phase(Phase::Unaligned);
-    }
+    s.hole = s.hole_end;
+    s.counted_hole = 0;
     Next::Count(if outcome == Outcome::NotOt { Outcome::Unparsed } else { outcome })
 }
 
