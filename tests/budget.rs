@@ -19,6 +19,8 @@ struct Budget {
     verified: BTreeMap<String, u32>,
     /// Octets of stack that any function may use; the kernel allows 512 for a whole chain of calls.
     stack: u32,
+    /// Verified instructions of all programs together.
+    sum: u32,
     /// Seconds for loading and verifying everything.
     load_seconds: f64,
 }
@@ -38,15 +40,17 @@ fn verified_instructions_and_load_time() {
     let kernel =
         Kernel::load(&Options { flows: FLOWS, replay: false, bindings: BindingTable::default() }).expect("loads");
     let took = begin.elapsed().as_secs_f64();
-    let mut over = Vec::new();
+    let (mut over, mut sum) = (Vec::new(), 0);
     for (name, count) in kernel.verified_instructions() {
         println!("{name}: {count} verified instructions");
-        match budget.verified.get(&name) {
-            None => over.push(format!("{name} has no budget (now {count})")),
-            Some(max) if count > *max => over.push(format!("{name}: {count} verified instructions, budget {max}")),
-            Some(_) => {}
+        sum += count;
+        let max = budget.verified.get(&name).or_else(|| budget.verified.get("default")).copied().unwrap_or(0);
+        if count > max {
+            over.push(format!("{name}: {count} verified instructions, budget {max}"));
         }
     }
+    println!("{sum} verified instructions in all");
+    assert!(sum <= budget.sum, "{sum} verified instructions in all, budget {}", budget.sum);
     assert!(over.is_empty(), "over budget:\n{}", over.join("\n"));
     println!("loaded in {took:.3} s");
     assert!(took < budget.load_seconds, "loading took {took:.3} s, budget {} s", budget.load_seconds);
