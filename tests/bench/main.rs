@@ -18,6 +18,8 @@ use serde_json::json;
 pub struct Options {
     /// Few rounds: for tests of the bench itself.
     pub quick: bool,
+    /// Only the workloads whose names contain this, and no other measurement.
+    pub only: Option<String>,
     /// Where the JSON goes.
     pub json: Option<PathBuf>,
     /// Object with the floors and the feeder.
@@ -40,9 +42,10 @@ fn options() -> Result<Options> {
     while let Some(a) = args.next() {
         match a.as_str() {
             "--quick" => o.quick = true,
+            "--only" => o.only = Some(args.next().context("--only needs a part of a workload's name")?),
             "--json" => o.json = Some(args.next().context("--json needs a file")?.into()),
             "--object" => o.object = args.next().context("--object needs a file")?.into(),
-            _ => anyhow::bail!("unknown option `{a}`; options: --quick, --json FILE, --object FILE"),
+            _ => anyhow::bail!("unknown option `{a}`; options: --quick, --only NAME, --json FILE, --object FILE"),
         }
     }
     Ok(o)
@@ -52,6 +55,9 @@ fn run() -> Result<()> {
     let options = options()?;
     anyhow::ensure!(harness::is_root(), "needs root to load and run kernel programs");
     let programs = programs::run(&options)?;
+    if options.only.is_some() {
+        return Ok(());
+    }
     let live = live::run(&options)?;
     let reads = map_read::run(&options)?;
     if let Some(file) = &options.json {

@@ -25,7 +25,7 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
     println!("(feed: frames copied in one after the other; repeat: the same frame in place, hot)");
     row("workload", &["convers.", "method", "parse", "count", "ours", "/ parse", "/ count"].map(str::to_owned));
     let mut rows = Vec::new();
-    for w in &workloads {
+    for w in workloads.iter().filter(|w| options.only.as_ref().is_none_or(|o| w.name.contains(o.as_str()))) {
         for conversations in if w.ipv4 { vec![1, 1024, 65_536] } else { vec![0] } {
             let times = feed(&mut rig, &Case { workload: w, conversations }, rounds, repeat)?;
             rows.push(report(w, conversations, "feed", times));

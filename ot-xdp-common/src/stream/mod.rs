@@ -278,7 +278,9 @@ pub fn enter<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) ->
     w.mode = Mode::InOrder as u32;
     if s.check == check && s.next == f.seq && s.phase() == Phase::Aligned as u32 {
         s.remember(f, digest(b, f));
-        resume(w, f.off, f, s.root);
+        if s.root as u8 != w.root {
+            resume(w, f.off, f, s.root);
+        }
         return Next::Walk;
     }
     if s.check != check {
