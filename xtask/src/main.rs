@@ -8,6 +8,7 @@ mod build;
 mod ebpf;
 mod linker;
 mod run;
+mod score;
 mod setup;
 mod shell;
 mod stamp;
@@ -23,7 +24,7 @@ use anyhow::Result;
 type Task = fn(&[String]) -> Result<()>;
 
 /// Name, function, what it does.
-const TASKS: [(&str, Task, &str); 6] = [
+const TASKS: [(&str, Task, &str); 7] = [
     ("setup", setup::task, "find or install what the build needs (--check: only report; --tests: also what tests use)"),
     ("build", build::task, "build the kernel object and target/release/ot-xdp with the object inside"),
     ("run", run::task, "build, then run the sensor (`cargo xtask run -- --interface IF`), or without IF the plant lab"),
@@ -33,6 +34,7 @@ const TASKS: [(&str, Task, &str); 6] = [
         "run every test (--quick: without virtual machines, fewer mutated frames; --vm: only the machines)",
     ),
     ("bench", bench::task, "what a frame costs, against floors of the same run (--quick, --json FILE)"),
+    ("score", score::task, "share of frames named right, by protocol, in public captures with truth (OT_XDP_SHARED)"),
     ("tidy", tidy::task, "check layout, dependencies, file heads, README table, formatting and lints"),
 ];
 

@@ -6,8 +6,14 @@
 //!    unit struct that implements [`Protocol`], its function table with [`functions!`], tests.
 //! 2. Add one line to the `protocols!` list below: number, type, module, and in brackets the modules that its PDUs lead
 //!    to by [`Walk::inner`]. Numbers are map format: take the next one, never reuse one.
-//! 3. Add a capture to `tests/data/captures/live` with its labels, the program's budget to `tests/data/budget.toml` and
-//!    the README's row (`cargo xtask tidy` prints it).
+//! 3. Add a capture to `tests/data/captures/live` with its labels, the README's row (`cargo xtask tidy` prints it), the
+//!    techniques and the source in `ot-xdp/data/techniques.toml`, and, above the default, the program's budget in
+//!    `tests/data/budget.toml`.
+//!
+//! Off its ports a protocol is a candidate by [`Protocol::SNIFF`]; [`Protocol::WEAK`] asks for a match in both directions.
+//! Several protocols may share a port: they are tried in the order of the list. Of a TCP protocol the stream code
+//! ([`crate::stream`]) wants one thing only: that `step` sets [`Walk::pdu_end`], and answers [`Step::PARTIAL`] as long as
+//! the function, or one nested in it, lies behind the octets that are there.
 //!
 //! Last in the list is the parser of IT protocols, so that a port or a content that an industrial protocol shares with
 //! them is looked at as that one first. It names many protocols by their transport signature alone: they are its
