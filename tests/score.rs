@@ -102,9 +102,9 @@ fn score(corpus: &Path) -> Vec<String> {
         let shown = |i: usize| share(i).map_or("-".to_owned(), |x| format!("{:.2} %", 100.0 * x));
         println!("{name:16}{:>8}{:>11}{:>11}{:>11}", s[0][1], shown(0), shown(1), shown(2));
         let least = DISPUTED.iter().find(|(n, _)| n == name).map_or(LEAST, |(_, l)| *l);
-        for i in 0..3 {
-            if s[0][1] >= JUDGED && share(i).is_some_and(|x| x < least[i]) {
-                bad.push(format!("{name}: {} is less than {}", shown(i), least[i]));
+        for (i, least) in least.iter().enumerate() {
+            if s[0][1] >= JUDGED && share(i).is_some_and(|x| x < *least) {
+                bad.push(format!("{name}: {} is less than {least}", shown(i)));
             }
         }
     }
