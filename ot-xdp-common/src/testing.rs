@@ -159,12 +159,17 @@ pub fn classify_frame(frame: &[u8]) -> Seen {
 
 /// Classifies a TCP payload between these ports.
 pub fn tcp(sport: u16, dport: u16, payload: &[u8]) -> Seen {
+    classify_frame(&tcp_frame(sport, dport, payload))
+}
+
+/// A frame with a TCP payload between these ports.
+pub fn tcp_frame(sport: u16, dport: u16, payload: &[u8]) -> Vec<u8> {
     let mut segment = Vec::new();
     segment.extend(sport.to_be_bytes());
     segment.extend(dport.to_be_bytes());
     segment.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0x20, 0, 0, 0, 0, 0]);
     segment.extend(payload);
-    classify_frame(&ipv4(6, &segment))
+    ipv4(6, &segment)
 }
 
 /// Classifies a UDP payload between these ports.

@@ -262,7 +262,7 @@ fn member_rows<M: Member>(each: &mut dyn FnMut(Row)) {
 }
 
 protocols! { $
-    1 Modbus modbus [umas];
+    1 Modbus modbus [umas modbus_rtu];
     2 Umas umas [];
     3 Cotp cotp [s7comm s7comm_plus];
     4 S7comm s7comm [];
@@ -324,6 +324,7 @@ protocols! { $
     78 Lantronix lantronix [];
     79 Logo logo [];
     91 Snmp snmp [];
+    95 ModbusRtu modbus_rtu [];
     90 It it [];
     members of it:
     100 Rdp;
