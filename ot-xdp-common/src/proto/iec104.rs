@@ -273,8 +273,13 @@ impl Protocol for Iec104 {
     const NAME: &'static str = "iec104";
     const TITLE: &'static str = "IEC 60870-5-104";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[], ethertypes: &[] };
-    /// Only U-formats: start, length and three octets of the control field are fixed. S- and I-formats are too weak.
-    const SNIFF: &'static [Sniff] = &[Sniff { l4: TCP, mask: 0xFFFF_03FF, value: 0x6804_0300 }];
+    /// U-formats, S-formats, I-formats.
+    const SNIFF: &'static [Sniff] = &[
+        Sniff { l4: TCP, mask: 0xFFFF_03FF, value: 0x6804_0300 },
+        Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: 0x6804_0100 },
+        Sniff { l4: TCP, mask: 0xFF00_0100, value: 0x6800_0000 },
+    ];
+    const WEAK: bool = true;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
@@ -290,8 +295,7 @@ impl Protocol for Iec104 {
         }
         w.pdu_end = off + HEAD + length;
         if octet & 1 == 0 {
-            // Off its port an I-format counts only behind a U-format of the same segment.
-            return if w.strict() && w.pdus == 0 { Step::REFUSE } else { information(b, w, length, rest) };
+            return information(b, w, length, rest);
         }
         let kind = CONTROLS[(head >> 8) as usize & 0xFF];
         let supervisory = octet & 3 == 1;
@@ -302,7 +306,7 @@ impl Protocol for Iec104 {
             kind != Kind::UNLISTED.0 && head & 0xFF == 0 && rest == 0
         };
         let valid = valid && length == LENGTH_MIN;
-        if w.strict() && (!valid || (supervisory && w.pdus == 0)) {
+        if w.strict() && (!valid || supervisory && w.pdus == 0 && w.pdu_end != w.end) {
             return Step::REFUSE;
         }
         let told = CONTROL_DIR[(head >> 8) as usize & 0xFF];
@@ -339,9 +343,9 @@ fn short<B: Bytes>(b: B, w: &Walk) -> Step {
 fn information<B: Bytes>(b: B, w: &mut Walk, length: u32, rest: u16) -> Step {
     let off = w.off;
     if length < LENGTH_ASDU {
-        return Step::MALFORMED;
+        return if w.strict() { Step::REFUSE } else { Step::MALFORMED };
     }
-    let Some(asdu) = b.be32(off + 6) else { return Step::PARTIAL };
+    let Some(asdu) = b.be32(off + 6) else { return if w.strict() { Step::REFUSE } else { Step::PARTIAL } };
     let code = asdu >> 24;
     let number = asdu >> 16 & 0xFF;
     let cause = asdu >> 8 & CAUSE;
@@ -364,8 +368,33 @@ fn information<B: Bytes>(b: B, w: &mut Walk, length: u32, rest: u16) -> Step {
     }
     let negative = if asdu >> 8 & NEGATIVE_BIT != 0 { NEGATIVE } else { 0 };
     let objects = number & !SEQUENCE;
-    if !sizes(asdu, length, objects) {
+    let want = wanted(asdu, objects);
+    if w.strict() {
+        // A known type with the length that it needs, objects, a cause, and the segment ends with the APDU or goes on
+        // with another one.
+        let known = want == length && objects != 0 && kind != Kind::UNLISTED.0 && CAUSES >> cause & 1 != 0;
+        let begins = w.pdu_end == w.end || matches!(b.u8(w.pdu_end), Some(x) if x as u32 == START);
+        if !known || !begins || w.pdu_end > w.end || rest & 0x0100 != 0 {
+            return Step::REFUSE;
+        }
+    }
+    let mut unread = false;
+    if want != 0 && want != length {
         w.flags |= flags::LENGTH_LIE;
+        // Whoever reads the objects takes the rest for the next APDU, if it is one.
+        let hidden = off + HEAD + want;
+        if want < length {
+            match b.be16(hidden) {
+                Some(next) => {
+                    let size = next as u32 & 0xFF;
+                    let fits = hidden + HEAD + size <= w.pdu_end && size >= LENGTH_MIN;
+                    if next as u32 >> 8 == START && fits {
+                        w.pdu_end = hidden;
+                    }
+                }
+                None => unread = w.pdu_end > w.end,
+            }
+        }
     }
     let unit = b.le16(off + 10).unwrap_or(0) as u32;
     let mut found = op::<Iec104>(code | cause << 8 | negative, kind, dir, unit);
@@ -375,27 +404,32 @@ fn information<B: Bytes>(b: B, w: &mut Walk, length: u32, rest: u16) -> Step {
         found = Op { addr: address >> 8, span: objects, ..found };
     }
     w.push(found);
+    if unread {
+        return Step::PARTIAL;
+    }
     if rest & 0x0100 == 0 { Step::DONE } else { Step::MALFORMED }
 }
 
-/// Is the length what the number of objects and the type's element make it?
+/// Causes that the specification has (IEC 60870-5-101 cl. 7.2.3): 1 to 13, 20 to 41, 44 to 47.
+const CAUSES: u64 = 0xF3FF_FFF0_3FFE;
+
+/// The length that the number of objects and the type's element make, 0 where the type does not say.
 #[inline(always)]
-fn sizes(asdu: u32, length: u32, objects: u32) -> bool {
+fn wanted(asdu: u32, objects: u32) -> u32 {
     let size = ELEMENT[(asdu >> 24) as usize] as u32;
     if size == 0 {
-        return true;
+        return 0;
     }
     let element = size - 1;
     let sequence = asdu >> 16 & SEQUENCE != 0;
-    let want = if sequence { IOA + objects * element } else { objects * (IOA + element) };
-    length == LENGTH_ASDU + want
+    LENGTH_ASDU + if sequence { IOA + objects * element } else { objects * (IOA + element) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reason::Outcome;
-    use crate::testing::{Seen, cuts, hex, tcp};
+    use crate::testing::{Host, Seen, cuts, hex, tcp, tcp_frame};
 
     const START_ACT: &str = "680407000000";
     const START_CON: &str = "68040b000000";
@@ -468,12 +502,29 @@ mod tests {
     }
 
     #[test]
-    fn off_the_port_a_u_format_has_to_lead() {
-        let s = tcp(40100, 40101, &[hex(START_CON), hex(MEASURED)].concat());
-        assert_eq!(s.paths(), ["iec104:U/0x02", "iec104:I/13/1"]);
-        for p in [MEASURED, "680401000a00", "68040f000000", "680407000100"] {
-            assert_eq!(tcp(40100, 40101, &hex(p)).outcome, Outcome::NotOt, "{p}");
+    fn off_the_port_both_directions_have_to_match() {
+        let mut host = Host::default();
+        let mut see = |sport, dport, payload: &str| host.frame(&tcp_frame(sport, dport, &hex(payload))).outcome;
+        // Length, type, cause, number of objects, receive sequence number: each has to be right.
+        let near = [(1, 15), (6, 44), (8, 0), (8, 14), (7, 2), (7, 0), (4, 1)];
+        for (at, value) in near {
+            let mut p = hex(COMMAND_ACT);
+            p[at] = value;
+            assert_eq!(tcp(40100, 40101, &p).flags & flags::PORT_MISMATCH, 0, "octet {at}");
         }
+        for p in [COMMAND_ACT, "680401000a00", "68040f000000", "680407000100"] {
+            assert_eq!(see(40102, 40101, p), Outcome::NotOt, "{p}");
+        }
+        // The test frames have one source, so only the direction that the content tells is asked for.
+        assert_eq!(CAUSES & 1 << 14 | CAUSES & 1 << 42 | CAUSES & 1 << 48 | CAUSES & 1, 0);
+    }
+
+    #[test]
+    fn an_apdu_hidden_behind_the_objects_is_counted() {
+        let s = to(&hex("681e0a001a006401060001000000001468 0e0a001a002d0106002f0014000001"));
+        assert_eq!((s.paths(), s.flags & flags::LENGTH_LIE), (["iec104:I/100/6".into(), "iec104:I/45/6".into()].into(), flags::LENGTH_LIE));
+        let s = to(&hex("68120a001a00640106000100000000 14 00000000"));
+        assert_eq!((s.paths(), s.flags), (["iec104:I/100/6".into()].into(), flags::LENGTH_LIE));
     }
 
     #[test]
