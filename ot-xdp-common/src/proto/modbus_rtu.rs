@@ -87,7 +87,7 @@ impl Protocol for ModbusRtu {
             }
             if rule >> 8 == AT_LEAST { rest } else { want + CRC }
         };
-        if size > rest || size < FRAME_MIN || size > FRAME_MAX {
+        if size > rest || !(FRAME_MIN..=FRAME_MAX).contains(&size) {
             return back(w);
         }
         if !intact(b, off, size) {
