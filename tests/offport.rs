@@ -203,6 +203,11 @@ fn near_misses_are_not_named() {
 fn hidden_requests_are_counted() {
     let mut bench = Bench::new();
     let lies: &[(u16, &str, &[&str])] = &[
+        (
+            102,
+            "03000034 02f080 32 01 0000 0001 0002 0000 f000 03000021 02f080 32 01 0000 0003 0010 0000 29 000000000009 505f50524f4752414d",
+            &["s7comm:job/0xf0", "s7comm:job/0x29"],
+        ),
         (502, "000100000012 01 03 000a 0002 000200000006 01 06 0010 abcd", &["modbus:3", "modbus:6"]),
         (
             2404,

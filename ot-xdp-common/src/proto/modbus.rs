@@ -272,7 +272,7 @@ impl Protocol for Modbus {
         let code = head as u8;
         let length = ((head >> 16) & 0xFFFF) as u32;
         let end = off + MBAP + length;
-        if (head >> 32) & 0xFFFF != 0 {
+        if (head >> 32) & 0xFFFF != 0 || w.strict() {
             return rtu(w);
         }
         // Reading from register 0 on looks like an MBAP header of another length.
@@ -280,14 +280,7 @@ impl Protocol for Modbus {
         if (end != w.end || length == 2 || !listed) && w.mem[0] == 0 && REQUEST[(head >> 48) as usize & 0x7F] != 0 {
             return rtu(w);
         }
-        let mut dir = w.port_dir();
-        if w.strict() {
-            let told = strong(b, w, head);
-            if told == NO {
-                return rtu(w);
-            }
-            dir = if told == BOTH { Dir::Unknown } else { DIRS[told as usize & 3] };
-        }
+        let dir = w.port_dir();
         w.pdu_end = end;
         let unit = ((head >> 8) & 0xFF) as u32;
         w.push(operation(b, off + 7, code, dir, unit));
@@ -321,7 +314,7 @@ impl Protocol for Modbus {
     }
 }
 
-/// Goes on with RTU framing, once.
+/// Goes on with RTU framing or with the strong signature, once.
 #[inline(always)]
 fn rtu(w: &mut Walk) -> Step {
     if w.mem[0] != 0 {
@@ -341,11 +334,12 @@ fn short<B: Bytes>(b: B, w: &mut Walk) -> Step {
     Step::PARTIAL
 }
 
-const NO: u32 = 0;
+pub(super) const NO: u32 = 0;
 const ASKS: u32 = 1;
 const ANSWERS: u32 = 2;
 const BOTH: u32 = 3;
-static DIRS: [Dir; 4] = [Dir::Unknown, Dir::Request, Dir::Response, Dir::Unknown];
+/// Directions by what [`shape`] says.
+pub(super) static DIRS: [Dir; 4] = [Dir::Unknown, Dir::Request, Dir::Response, Dir::Unknown];
 
 /// Transaction id of an LDAP message whose length has four octets: the rest of its head looks like MBAP.
 const LDAP: u64 = 0x3084;
@@ -354,7 +348,7 @@ const LDAP_UNIT: u64 = 2;
 
 /// Everything that the specification fixes: is it a request, a response, or may it be both?
 #[inline(always)]
-fn strong<B: Bytes>(b: B, w: &Walk, head: u64) -> u32 {
+pub(super) fn strong<B: Bytes>(b: B, w: &Walk, head: u64) -> u32 {
     let off = w.off;
     let code = head as u8;
     let length = ((head >> 16) & 0xFFFF) as u32;

@@ -11,12 +11,13 @@
 //! | end - 2 | 2 | CRC of everything in front of it, low octet first |
 //!
 //! Reached from [`super::modbus`] for what is no MBAP header, and gives back what is no RTU frame. The frame has no
-//! length of its own: the function's rule says it, and the CRC has to agree. Operations are those of Modbus. Not parsed:
+//! length of its own: the function's rule says it, and the CRC has to agree. Off the port the MBAP header is judged here,
+//! too: what that takes is not verified and not paid for on the port. Operations are those of Modbus. Not parsed:
 //! frames that are cut in front of their CRC; functions without a rule for their length.
 
 use core::fmt;
 
-use super::modbus::{AT_LEAST, LATER, Modbus, REQUEST, RESPONSE, operation, shape, wanted};
+use super::modbus::{AT_LEAST, DIRS, LATER, Modbus, NO, REQUEST, RESPONSE, operation, shape, strong, wanted};
 use super::{Binding, Number, Protocol, Row};
 use crate::bytes::Bytes;
 use crate::op::Dir;
@@ -64,20 +65,19 @@ impl Protocol for ModbusRtu {
         let (ask, answer) = (REQUEST[head as usize & 0xFF], RESPONSE[head as usize & 0xFF]);
         let mut dir = w.port_dir();
         let size = if w.strict() {
+            let told = mbap(b, w);
+            if told != NO {
+                w.push(operation(b, off + 7, b.u8(off + 7).unwrap_or(0), DIRS[told as usize & 3], unit(b, off + 6)));
+                return Step::DONE;
+            }
             if rest < FRAME_MIN {
                 return Step::REFUSE;
             }
             let told = shape(b.until(w.end - CRC), off, code, rest - CRC, MBAP);
-            if told == 0 || ask >> 8 == AT_LEAST {
-                return back(w);
+            if told == NO || ask >> 8 == AT_LEAST {
+                return Step::REFUSE;
             }
-            dir = if told == 1 {
-                Dir::Request
-            } else if told == 2 {
-                Dir::Response
-            } else {
-                Dir::Unknown
-            };
+            dir = DIRS[told as usize & 3];
             rest
         } else {
             let rule = if matches!(dir, Dir::Response) { answer } else { ask };
@@ -103,6 +103,22 @@ impl Protocol for ModbusRtu {
     }
 
     fn rows(_: &mut dyn FnMut(Row)) {}
+}
+
+#[inline(always)]
+fn unit<B: Bytes>(b: B, at: u32) -> u32 {
+    b.u8(at).unwrap_or(0) as u32
+}
+
+/// Off the port: an MBAP header with everything that the specification fixes.
+#[inline(always)]
+fn mbap<B: Bytes>(b: B, w: &mut Walk) -> u32 {
+    let Some(head) = b.be64(w.off) else { return NO };
+    if (head >> 32) & 0xFFFF != 0 {
+        return NO;
+    }
+    w.pdu_end = w.off + MBAP + ((head >> 16) & 0xFFFF) as u32;
+    strong(b, w, head)
 }
 
 /// No RTU frame: MBAP decides.

@@ -41,6 +41,11 @@ use crate::walk::{Hint, Step, Walk};
 /// See the module head.
 pub struct S7comm;
 
+/// Version and reserved octet of the packet header that carries COTP.
+const TPKT: u32 = 0x0300;
+/// The packet header and an empty data TPDU.
+const TPKT_MIN: u32 = 7;
+
 /// First octet of an S7 PDU.
 pub const MAGIC: u8 = 0x32;
 /// Octets of the header of Job and Userdata; Ack and Ack_Data have two octets of error behind it.
@@ -307,7 +312,7 @@ impl Protocol for S7comm {
         let Some(found) = found else { return Step::PARTIAL };
         forget_empty(w);
         w.push(found);
-        if exact { Step::DONE } else { Step::MALFORMED }
+        if exact { Step::DONE } else { lies(b, w, off + stated, stated < room) }
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -342,6 +347,25 @@ impl Protocol for S7comm {
         userdata_rows(&mut |r| each(typed(r)));
         each(typed(PBC_ROW));
     }
+}
+
+/// The lengths of header, parameters and data do not add up to the packet's. Whoever goes by them takes the octets behind
+/// the data for the next packet, if they are one.
+#[inline(always)]
+fn lies<B: Bytes>(b: B, w: &mut Walk, hidden: u32, behind: bool) -> Step {
+    w.flags |= flags::LENGTH_LIE;
+    if !behind {
+        return Step::MALFORMED;
+    }
+    let Some(next) = b.be32(hidden) else {
+        return if w.pdu_end > w.end { Step::PARTIAL } else { Step::MALFORMED };
+    };
+    let length = next & 0xFFFF;
+    if next >> 16 != TPKT || length < TPKT_MIN || hidden + length > w.pdu_end {
+        return Step::MALFORMED;
+    }
+    w.pdu_end = hidden;
+    Step::DONE
 }
 
 /// Job, Ack or Ack_Data. `None` when the segment ends before the function.
