@@ -194,7 +194,7 @@ mod tests {
         near[7] ^= 1;
         assert_eq!(tcp(40000, 502, &near).outcome, Outcome::Unparsed);
         // Off its port a frame alone is not named.
-        assert_eq!(tcp(40000, 4001, &hex(READ)).outcome, Outcome::NotOt);
+        assert_eq!(tcp(40000, 40101, &hex(READ)).outcome, Outcome::NotOt);
         cuts(&hex(WRITE), &[], &|p| tcp(40000, 502, p));
     }
 }
