@@ -29,6 +29,19 @@ fn operations(events: &[Value], interface: &str, class: &str, kind: &str) -> u64
         .sum()
 }
 
+/// Waits until the sensor has loaded its programs and is attached to these ports.
+fn attached(plant: &Plant, ports: &[&str]) {
+    for _ in 0..300 {
+        if ports.iter().all(|port| plant.xdp(port).unwrap_or(false)) {
+            // Its start-up events come right after.
+            std::thread::sleep(Duration::from_millis(300));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("not attached within 30 seconds");
+}
+
 #[test]
 fn every_modbus_request_is_counted_once_and_none_is_lost() {
     if !is_root() {
@@ -45,7 +58,7 @@ fn every_modbus_request_is_counted_once_and_none_is_lost() {
     let mut server = plant.command("ot", &lab);
     let mut server = Guard(server.args(["modbus-server", &address]).stdout(Stdio::piped()).spawn().expect("server"));
     // The sensor verifies and attaches, the server listens; both say so, but a fixed moment is enough here.
-    std::thread::sleep(Duration::from_secs(2));
+    attached(&plant, &["p-it", "p-ot"]);
     let mut client = plant.command("it", &lab);
     let client = client.args(["modbus-client", &address, &REQUESTS.to_string(), "0"]).output().expect("client");
     assert!(client.status.success(), "client: {}", String::from_utf8_lossy(&client.stderr));
@@ -84,7 +97,7 @@ fn an_interface_that_comes_back_is_attached_again() {
     let mut sensor = plant.command("br", &bin);
     sensor.args(["run", "-i", "p-it", "--interval", "1s"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut sensor = Guard(sensor.spawn().expect("sensor"));
-    std::thread::sleep(Duration::from_secs(2));
+    attached(&plant, &["p-it"]);
     plant.ip("br", &["link", "del", "p-it"]).expect("interface goes");
     std::thread::sleep(Duration::from_millis(1500));
     let it = plant.namespace("it");
@@ -114,7 +127,7 @@ fn an_occupied_interface_is_refused() {
     let mut first = plant.command("br", &bin);
     let first = first.args(["run", "-i", "p-it"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sensor");
     let mut first = Guard(first);
-    std::thread::sleep(Duration::from_secs(2));
+    attached(&plant, &["p-it"]);
     let second = plant.command("br", &bin).args(["run", "-i", "p-it", "--duration", "1s"]).output().expect("second");
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
@@ -138,7 +151,7 @@ fn a_dead_sensor_is_a_wire() {
     let address = format!("{OT}:502");
     let mut server = plant.command("ot", &lab);
     let _server = Guard(server.args(["modbus-server", &address]).stdout(Stdio::null()).spawn().expect("server"));
-    std::thread::sleep(Duration::from_secs(2));
+    attached(&plant, &["p-it", "p-ot"]);
     assert!(plant.xdp("p-it").expect("link"), "attached");
     let mut client = plant.command("it", &lab);
     let client = client.args(["modbus-client", &address, "300", "5"]).stdout(Stdio::piped()).spawn().expect("client");
