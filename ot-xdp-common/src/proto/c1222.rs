@@ -132,7 +132,7 @@ fn services<B: Bytes>(b: B, w: &mut Walk, at: u32, end: u32) {
             break;
         }
         let Some(size) = b.u8(at) else { break };
-        let start = at + (FORM[size as usize] & 7).wrapping_sub(1);
+        let start = (at + (FORM[size as usize] & 7)).wrapping_sub(1);
         let Some(code) = b.u8(start) else { break };
         if FORM[size as usize] == 0 || size == 0 {
             break;
@@ -258,5 +258,11 @@ mod tests {
         let other = IDENTIFY.replace("a60a", "a90a");
         assert_eq!(tcp(40000, 1153, &hex(&other)).outcome, Outcome::Unparsed);
         assert_eq!(tcp(40000, 1153, &hex(IDENTIFY)[..30]).ops.len(), 0);
+    }
+
+    #[test]
+    fn a_service_with_a_length_of_no_known_form() {
+        let broken = IDENTIFY.replace("03800120", "0380FF20");
+        assert_ne!(tcp(40000, 1153, &hex(&broken)).lines(), ["c1222:0x20 discovery request"]);
     }
 }
