@@ -6,6 +6,7 @@ mod apt;
 mod bench;
 mod build;
 mod ebpf;
+mod fuzz;
 mod linker;
 mod run;
 mod score;
@@ -32,6 +33,11 @@ const TASKS: [(&str, Task, &str); 7] = [
         "test",
         test::task,
         "run every test (--quick: without virtual machines, fewer mutated frames; --vm: only the machines)",
+    ),
+    (
+        "fuzz",
+        fuzz::task,
+        "fuzz every parser, guided by coverage (600 s; --seconds N, --only PROTOCOL; --repeat FILE: one input again)",
     ),
     ("bench", bench::task, "what a frame costs, against floors of the same run (--quick, --json FILE)"),
     ("score", score::task, "share of frames named right, by protocol, in public captures with truth (OT_XDP_SHARED)"),

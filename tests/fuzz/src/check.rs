@@ -2,7 +2,7 @@
 //!
 //! | where | rule |
 //! |---|---|
-//! | a read | inside the payload that the parser was given; on layer 2 also in the MAC addresses |
+//! | a read | inside the payload that the parser was given; on layer 2 also in the MAC addresses and the EtherType, in a datagram also in the UDP header |
 //! | a step that refuses | pushes nothing (it may take back what was pushed) |
 //! | a step that is done | pushed something for its PDU, and the PDU has octets |
 //! | a step into something nested | stays in the PDU, and is not where it was before |
@@ -13,6 +13,7 @@ use std::fmt;
 
 use ot_xdp_common::bytes::Bytes;
 use ot_xdp_common::flags;
+use ot_xdp_common::frame::UDP;
 use ot_xdp_common::limits::{OPS, PDUS};
 use ot_xdp_common::op::{CLASSES, Class, Dir, Op, rank_of};
 use ot_xdp_common::proto::{self, Path, Proto};
@@ -21,6 +22,8 @@ use ot_xdp_common::walk::{Driven, Hint, Step, Steps, Walk, drive};
 
 /// Octets of the two MAC addresses.
 const MACS: u32 = 12;
+/// Octets of a UDP header.
+const UDP_HEADER: u32 = 8;
 
 /// A source of octets that complains about reads outside the payload.
 #[derive(Clone, Copy)]
@@ -30,6 +33,7 @@ pub struct Guarded<B> {
     end: u32,
     /// Octets in front of the frame's payload that belong to a layer-2 protocol too.
     head: u32,
+    name: &'static str,
 }
 
 impl<B: Bytes> Guarded<B> {
@@ -37,7 +41,7 @@ impl<B: Bytes> Guarded<B> {
         if value.is_some() {
             let (from, end, head) = (self.from, self.end, self.head);
             let is_inside = off >= from && off + len <= end || off + len <= head;
-            assert!(is_inside, "reads {len} octets at {off}, the payload is {from}..{end}");
+            assert!(is_inside, "{}: reads {len} octets at {off}, the payload is {from}..{end}", self.name);
         }
         value
     }
@@ -72,7 +76,13 @@ pub fn step<B: Bytes>(proto: u8, b: B, w: &mut Walk) -> Step {
     let (ops, at) = (w.n_ops, (w.proto, w.off, w.inner_end, w.depth, w.mem));
     let name = Proto::from_code(proto).map_or("?", Proto::name);
     let head = if w.hint == Hint::EtherType as u8 { MACS } else { 0 };
-    let guarded = Guarded { inner: b, from: w.begin, end: w.end, head };
+    let header = match w.service >> 16 {
+        0 if head != 0 => 2,
+        l4 if l4 == u32::from(UDP) => UDP_HEADER,
+        _ => 0,
+    };
+    let from = w.begin - header;
+    let guarded = Guarded { inner: b, from, end: w.end, head, name };
     let step = proto::step(proto, guarded, w);
     assert!(w.n_ops as usize <= OPS, "{name}: {} operations", w.n_ops);
     let full = w.flags & flags::WALK_LIMIT != 0;
@@ -118,7 +128,10 @@ fn operation(name: &str, op: &Op) {
         Some(Proto::Ethercat) => true,
         _ => false,
     };
-    assert!(!(kind.state_changing() && op.dir() == Dir::Response) || may, "{name}: an answer that changes state: {op:?}");
+    assert!(
+        !(kind.state_changing() && op.dir() == Dir::Response) || may,
+        "{name}: an answer that changes state: {op:?}"
+    );
     let mut form = Form(0);
     let path = Path { proto: op.proto(), function: op.function };
     assert!(fmt::write(&mut form, format_args!("{path}")).is_ok() && form.0 < 80, "{name}: path of {op:?}");
