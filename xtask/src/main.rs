@@ -25,7 +25,7 @@ use anyhow::Result;
 type Task = fn(&[String]) -> Result<()>;
 
 /// Name, function, what it does.
-const TASKS: [(&str, Task, &str); 7] = [
+const TASKS: [(&str, Task, &str); 8] = [
     ("setup", setup::task, "find or install what the build needs (--check: only report; --tests: also what tests use)"),
     ("build", build::task, "build the kernel object and target/release/ot-xdp with the object inside"),
     ("run", run::task, "build, then run the sensor (`cargo xtask run -- --interface IF`), or without IF the plant lab"),
