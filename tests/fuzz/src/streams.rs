@@ -4,15 +4,16 @@
 //! 6 of the options say; the octets of the stream. Options: bit 0 from the server, bit 1 every segment twice, bit 2 segments
 //! in pairs change places, bit 3 the connection is seen from its middle.
 //!
-//! Beside the rules for any frame: a stream whose PDUs are whole and in order has no operation in its pieces that it does
+//! Beside the rules for any frame: a stream whose PDUs are whole and in order, on a port of its protocol alone, has no operation in its pieces that it does
 //! not have in one piece.
 
 use std::collections::BTreeMap;
 
+use ot_xdp_common::classify::{Bindings, Table};
 use ot_xdp_common::flags;
 use ot_xdp_common::frame::Frame;
 use ot_xdp_common::op::Op;
-use ot_xdp_common::proto::Proto;
+use ot_xdp_common::proto::{Proto, sharing};
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::walk::{Tail, Walk};
 
@@ -49,7 +50,9 @@ pub fn run(data: &[u8]) -> bool {
     }
     let opens = options & 8 == 0;
     let counted = host::fresh(|host| send(host, ports, opens, &pieces).1);
-    if opens && options & 4 == 0 && proto != Proto::It {
+    // On a port that several share, the first octets may have been somebody else's.
+    let sole = host::fresh(|host| host.proto(Table::Tcp, port)) == proto as u8 && sharing(proto as u8) == 0;
+    if opens && options & 4 == 0 && proto != Proto::It && sole {
         let ((outcome, w), whole) = host::fresh(|host| send(host, ports, true, &[(0, stream)]));
         let judged = outcome == Outcome::Classified && w.tail == Tail::Whole as u32 && w.flags & NOT_WHOLE == 0;
         if judged {
