@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
@@ -150,7 +151,7 @@ fn fuzz(program: &Path, name: &str, longest: &str, seconds: u64, only: Option<&s
     for f in [&corpus, &seeds] {
         fs::create_dir_all(f).with_context(|| format!("cannot make {}", f.display()))?;
     }
-    let before = broken_inputs(name);
+    let (before, start) = (broken_inputs(name), Instant::now());
     let output = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let status = fuzzer(program, name, only)
         .args([format!("-max_total_time={seconds}"), format!("-max_len={longest}"), format!("-timeout={TIMEOUT}")])
