@@ -166,10 +166,8 @@ fn fuzz(program: &Path, name: &str, longest: &str, seconds: u64, only: Option<&s
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     let runs = text.lines().find_map(|l| l.strip_prefix("stat::number_of_executed_units:")).unwrap_or("?").trim();
     let edges = text.rsplit("cov: ").next().and_then(|t| t.split_whitespace().next()).unwrap_or("?");
-    eprintln!(
-        "fuzz {name}: {runs} inputs, {edges} edges in {seconds} s, {}",
-        if status.success() { "ok" } else { "BROKEN" }
-    );
+    let (took, word) = (start.elapsed().as_secs(), if status.success() { "ok" } else { "BROKEN" });
+    eprintln!("fuzz {name}: {runs} inputs, {edges} edges in {took} s, {word}");
     if status.success() {
         return Ok(true);
     }

@@ -99,7 +99,9 @@ fn send(host: &mut Host, ports: (u16, u16), opens: bool, pieces: &[Piece]) -> ((
     for (at, octets) in pieces {
         let seq = FIRST.wrapping_add(*at as u32);
         outcome = host.frame(&tcp(ports.0, ports.1, PSH_ACK, seq, octets), &mut f, &mut w);
-        if matches!(outcome, Outcome::Classified | Outcome::Malformed) {
+        // What a piece is by its content alone is not the stream's.
+        let by_port = w.flags & flags::PORT_MISMATCH == 0;
+        if by_port && matches!(outcome, Outcome::Classified | Outcome::Malformed) {
             let key = |op: &Op| (op.proto(), op.function);
             w.new_ops().iter().map(key).for_each(|op| *counted.entry(op).or_default() += 1);
         }
