@@ -6,6 +6,7 @@ mod apt;
 mod bench;
 mod build;
 mod ebpf;
+mod fuzz;
 mod linker;
 mod run;
 mod score;
@@ -24,7 +25,7 @@ use anyhow::Result;
 type Task = fn(&[String]) -> Result<()>;
 
 /// Name, function, what it does.
-const TASKS: [(&str, Task, &str); 7] = [
+const TASKS: [(&str, Task, &str); 8] = [
     ("setup", setup::task, "find or install what the build needs (--check: only report; --tests: also what tests use)"),
     ("build", build::task, "build the kernel object and target/release/ot-xdp with the object inside"),
     ("run", run::task, "build, then run the sensor (`cargo xtask run -- --interface IF`), or without IF the plant lab"),
@@ -32,6 +33,11 @@ const TASKS: [(&str, Task, &str); 7] = [
         "test",
         test::task,
         "run every test (--quick: without virtual machines, fewer mutated frames; --vm: only the machines)",
+    ),
+    (
+        "fuzz",
+        fuzz::task,
+        "fuzz every parser, guided by coverage (600 s; --seconds N, --only PROTOCOL; --repeat FILE: one input again)",
     ),
     ("bench", bench::task, "what a frame costs, against floors of the same run (--quick, --json FILE)"),
     ("score", score::task, "share of frames named right, by protocol, in public captures with truth (OT_XDP_SHARED)"),

@@ -17,7 +17,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{build, ebpf, setup, shell, tidy};
+use crate::{build, ebpf, fuzz, setup, shell, tidy};
 
 /// What became of the tests of one suite or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,10 @@ pub fn task(args: &[String]) -> Result<()> {
         for package in ["ot-xdp-common", "ot-xdp"] {
             add(&mut sum, &format!("{package} (documentation)"), || documentation(package));
         }
+        add(&mut sum, "fuzzing", || match which {
+            Which::Quick => Ok(Tally { skipped: vec!["fuzzing: left out by --quick".to_owned()], ..Tally::default() }),
+            _ => fuzz::tally(),
+        });
     }
     match build::build(false) {
         Ok(_) => run_all(&mut sum, "cross-crate tests", &["--package", "ot-xdp-tests"], which),

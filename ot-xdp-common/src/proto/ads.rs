@@ -179,20 +179,24 @@ impl Protocol for Ads {
         let first = b.le32(off + HEAD).unwrap_or(0);
         let third = b.le32(off + HEAD + 8).unwrap_or(0);
         let mut need = FIXED[b.index::<0xF>(command)] as u32;
+        if w.pdu_end > w.end && off + HEAD + need > w.end && data >= need {
+            // Index group and lengths come with the next segment.
+            return Step::PARTIAL;
+        }
         if command == CONTROL {
             let kind = if first & 0xFFE0 == 0 { STATES[b.index::<0x1F>(first)] } else { Kind::UNLISTED.0 };
             let kind = if kind == Kind::UNLISTED.0 { COMMANDS[CONTROL as usize] } else { kind };
             found = op::<Ads>(CONTROL | (first & 0xFFFF) << 8, kind, dir, port as u32);
-            need += b.le32(off + HEAD + 4).unwrap_or(0);
+            need = need.saturating_add(b.le32(off + HEAD + 4).unwrap_or(0));
         } else if command == READ || command == WRITE || command == READ_WRITE {
             let kind = by_group(b, command, first, kind);
             found = op::<Ads>(command | (first & 0xFFFF) << 8, kind, dir, port as u32);
             found.addr = (first & 0xFFFF) << 16 | b.le32(off + HEAD + 4).unwrap_or(0) & 0xFFFF;
             found.span = third;
             if command == WRITE {
-                need += third;
+                need = need.saturating_add(third);
             } else if command == READ_WRITE {
-                need += b.le32(off + HEAD + 12).unwrap_or(0);
+                need = need.saturating_add(b.le32(off + HEAD + 12).unwrap_or(0));
             }
         }
         w.push(found);
@@ -313,5 +317,22 @@ mod tests {
         let s = tcp(40000, 48898, &p);
         assert_eq!(s.paths(), ["ads:2", "ads:5"]);
         assert_ne!(s.flags & flags::LENGTH_LIE, 0);
+    }
+
+    #[test]
+    fn a_command_that_goes_on_in_the_next_segment() {
+        let p = hex(HANDLE);
+        // Index group and lengths are not there yet: neither the function nor a lie can be told.
+        let s = tcp(40000, 48898, &p[..38]);
+        assert_eq!((s.outcome, s.lines(), s.flags), (Outcome::Continuation, [].into(), flags::SPLIT));
+        assert_eq!(tcp(40000, 48898, &p[..54]).lines(), ["ads:9 discovery request"]);
+    }
+
+    #[test]
+    fn lengths_that_overflow() {
+        let mut p = hex(HANDLE);
+        p[50..54].fill(0xFF);
+        let s = tcp(40000, 48898, &p);
+        assert_eq!((s.paths(), s.flags), (["ads:9".into()].into(), 0));
     }
 }

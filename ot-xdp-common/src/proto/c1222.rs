@@ -132,7 +132,7 @@ fn services<B: Bytes>(b: B, w: &mut Walk, at: u32, end: u32) {
             break;
         }
         let Some(size) = b.u8(at) else { break };
-        let start = at + (FORM[size as usize] & 7).wrapping_sub(1);
+        let start = (at + (FORM[size as usize] & 7)).wrapping_sub(1);
         let Some(code) = b.u8(start) else { break };
         if FORM[size as usize] == 0 || size == 0 {
             break;
@@ -219,7 +219,14 @@ impl Protocol for C1222 {
         }
         let skip = if control & 0x10 != 0 { 5 } else { 1 };
         services(b, w, at + skip, last);
-        if w.n_ops == 0 { Step::PARTIAL } else { Step::DONE }
+        if w.n_ops != w.pdu_ops {
+            Step::DONE
+        } else if w.pdu_end > w.end {
+            Step::PARTIAL
+        } else {
+            // Whole, and without a service.
+            Step::MALFORMED
+        }
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -239,6 +246,7 @@ impl Protocol for C1222 {
 
 #[cfg(test)]
 mod tests {
+    use crate::flags;
     use crate::reason::Outcome;
     use crate::testing::{hex, tcp, udp};
 
@@ -258,5 +266,22 @@ mod tests {
         let other = IDENTIFY.replace("a60a", "a90a");
         assert_eq!(tcp(40000, 1153, &hex(&other)).outcome, Outcome::Unparsed);
         assert_eq!(tcp(40000, 1153, &hex(IDENTIFY)[..30]).ops.len(), 0);
+    }
+
+    #[test]
+    fn a_message_without_a_service_behind_one() {
+        let mut two = hex(IDENTIFY);
+        two.extend(hex(&IDENTIFY.replace("03800120", "03800100")));
+        *two.last_mut().expect("octets") = 0;
+        let n = two.len();
+        two[n - 2] = 0;
+        let s = tcp(40000, 1153, &two);
+        assert_eq!((s.paths(), s.flags & flags::MALFORMED != 0), (["c1222:0x20".into()].into(), true));
+    }
+
+    #[test]
+    fn a_service_with_a_length_of_no_known_form() {
+        let broken = IDENTIFY.replace("03800120", "0380FF20");
+        assert_ne!(tcp(40000, 1153, &hex(&broken)).lines(), ["c1222:0x20 discovery request"]);
     }
 }

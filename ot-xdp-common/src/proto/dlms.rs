@@ -228,8 +228,12 @@ fn hdlc<B: Bytes>(b: B, w: &mut Walk, head: u32) -> Step {
     w.pdu_end = end;
     let extra = HDLC | control << 16;
     let information = control & 1 == 0 || control & 0xEF == 0x03;
-    let llc = b.be32(at + 3).unwrap_or(0);
     let body = at + 7 < end;
+    let llc = match b.be32(at + 3) {
+        Some(llc) => llc,
+        None if information && body => return Step::PARTIAL,
+        None => 0,
+    };
     if information && body && (llc >> 8 == LLC_REQUEST || llc >> 8 == LLC_RESPONSE) {
         let tag = llc & 0xFF;
         let kind = TAGS[b.index::<0xFF>(tag)];
@@ -287,6 +291,14 @@ mod tests {
         assert_eq!((s.lines(), s.flags), (["dlms:0xc1 write! request".into()].into(), 0));
         assert_eq!((s.ops[0].addr, s.ops[0].unit), (8 << 16 | 2, 1));
         cuts(&hex(SET), &[], &|p| tcp(46092, 4059, p));
+    }
+
+    #[test]
+    fn an_hdlc_frame_that_goes_on_in_the_next_segment() {
+        let p = hex(GET);
+        let s = tcp(55203, 4060, &p[..9]);
+        assert_eq!((s.outcome, s.flags), (Outcome::Continuation, crate::flags::SPLIT));
+        assert_eq!(tcp(55203, 4060, &p[..12]).lines(), ["dlms:hdlc read request"]);
     }
 
     #[test]

@@ -80,7 +80,12 @@ impl Protocol for Melsoft {
         let mut function = code;
         if code == REQUEST {
             let form = b.be16(off + 23).unwrap_or(0);
-            let command = b.be16(off + 33).unwrap_or(0) as u32;
+            let command = match b.be16(off + 33) {
+                Some(command) => command as u32,
+                // It comes with the next segment.
+                None if w.pdu_end > w.end && w.pdu_end >= off + 35 => return short(w),
+                None => 0,
+            };
             if form == 0x0A08 && command == MODEL {
                 kind = COMMANDS[1];
                 function |= command << 8;
@@ -127,6 +132,12 @@ mod tests {
 
     const MODEL: &str = "570000000011110700 00ffff030000fe0300001400 1c080a080000000000000004 0101010000000001";
     const REPLY: &str = "d70000000011117f000000a80300ffff03000022009c02181400000000000000000000000000000000000000000004101c0b00000000";
+
+    #[test]
+    fn a_command_that_comes_with_the_next_segment() {
+        assert_eq!(tcp(2899, 5007, &hex(MODEL)[..30]).outcome, Outcome::Continuation);
+        assert_eq!(tcp(2899, 5007, &hex(MODEL)[..35]).lines(), ["melsoft:0x57 discovery request"]);
+    }
 
     #[test]
     fn requests_and_replies() {

@@ -283,6 +283,11 @@ impl Protocol for Modbus {
         let dir = w.port_dir();
         w.pdu_end = end;
         let unit = ((head >> 8) & 0xFF) as u32;
+        // Exception code, sub-function or MEI type, which come with the next segment.
+        let more = if code == DIAGNOSTICS { 2 } else { (code & 0x80 != 0 || code == MEI) as u32 };
+        if end > w.end && off + 8 + more > w.end {
+            return Step::PARTIAL;
+        }
         w.push(operation(b, off + 7, code, dir, unit));
         if code == UMAS && length > 3 {
             w.mem = [unit, 0, 0, 0, 0, 0];
@@ -543,5 +548,19 @@ mod tests {
         }
         let all: Vec<u8> = [READ, WRITE].iter().flat_map(|p| hex(p)).collect();
         assert_eq!(tcp(40000, PORT, &all).flags, flags::PIPELINED);
+    }
+
+    #[test]
+    fn what_names_the_function_comes_with_the_next_segment() {
+        let exception = hex("000100000003 01 83 02");
+        assert_eq!(tcp(502, 40000, &exception).lines(), ["modbus:3!2 read response"]);
+        assert_eq!(tcp(502, 40000, &exception[..8]).outcome, Outcome::Continuation);
+        let restart = hex("000100000006 01 08 0001 0000");
+        assert_eq!(tcp(40000, 502, &restart).lines(), ["modbus:8 control! request"]);
+        assert_eq!(tcp(40000, 502, &restart[..9]).outcome, Outcome::Continuation);
+        assert_eq!(tcp(40000, 502, &restart[..10]).lines(), ["modbus:8 control! request"]);
+        let identify = hex("000100000005 01 2b 0e 01 00");
+        assert_eq!(tcp(40000, 502, &identify).lines(), ["modbus:43 discovery request"]);
+        assert_eq!(tcp(40000, 502, &identify[..8]).outcome, Outcome::Continuation);
     }
 }

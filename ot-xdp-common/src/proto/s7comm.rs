@@ -387,9 +387,15 @@ fn job<B: Bytes>(b: B, w: &Walk, rosctr: u32, parameter: u32, params: u32) -> Op
     let mut span = 0;
     if rosctr == JOB {
         if code == PI_SERVICE {
-            let service = service(b, parameter).unwrap_or(kind as u32);
-            kind = service as u8;
-            function |= service & 0xFF00;
+            match service(b, parameter) {
+                Some(service) => {
+                    kind = service as u8;
+                    function |= service & 0xFF00;
+                }
+                // The name is what is asked for, and it comes with the next segment.
+                None if w.pdu_end > w.end => return None,
+                None => {}
+            }
         } else if (code == READ_VAR || code == WRITE_VAR) && params >= ITEM_END {
             // Item count 1; item: 12 0A 10 (any pointer), transport size 1, length 2, DB number 2.
             let item = b.be64(parameter + 2).unwrap_or(0);

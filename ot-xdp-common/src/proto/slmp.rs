@@ -165,7 +165,12 @@ impl Protocol for Slmp {
             let wide = subcommand & !1 == 2;
             let number = b.le32(at + 15).unwrap_or(0);
             let code = if wide { b.u8(at + 19).unwrap_or(0) as u32 } else { number >> 24 };
-            let points = b.be16(if wide { at + 21 } else { at + 19 }).unwrap_or(0).swap_bytes() as u32;
+            let points = match b.be16(if wide { at + 21 } else { at + 19 }) {
+                Some(points) => points.swap_bytes() as u32,
+                // It comes with the next segment, and says where the command ends.
+                None if end > w.end && length >= READ_LENGTH => return short(w),
+                None => 0,
+            };
             if plain || wide {
                 found.addr = code << 24 | number & 0x00FF_FFFF;
                 found.span = points;
@@ -319,6 +324,14 @@ mod tests {
         let s = udp(40000, 40001, &hex("5400 0100 0000 00ff ff03 00 0a00 0400 0110 0000 0300 0200"));
         assert_eq!(s.lines(), ["slmp:0x1001 control! request"]);
         cuts(&hex(READ), &[], &|p| tcp(38014, 5007, p));
+    }
+
+    #[test]
+    fn a_command_that_goes_on_in_the_next_segment() {
+        let write = hex("500000ffff03002000 0400 0114 0000 640000 a8 0a00 00000000000000000000000000000000000000000000");
+        let s = tcp(38014, 5007, &write[..20]);
+        assert_eq!((s.outcome, s.flags), (Outcome::Continuation, flags::SPLIT));
+        assert_eq!(tcp(38014, 5007, &write[..21]).lines(), ["slmp:0x1401 write! request"]);
     }
 
     #[test]

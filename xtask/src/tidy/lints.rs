@@ -19,6 +19,11 @@ pub fn format_kernel(_: &[File], _: &Tools) -> Result<Finding> {
     format(shell::cargo().current_dir(ebpf::folder()).args(["fmt", "--check"]))
 }
 
+/// `cargo fmt --check` of the fuzz crate, which is a workspace of its own too.
+pub fn format_fuzz(_: &[File], _: &Tools) -> Result<Finding> {
+    format(shell::cargo().current_dir(shell::root().join("tests/fuzz")).args(["fmt", "--check"]))
+}
+
 /// `cargo clippy` of the workspace, every target; a warning is an error.
 pub fn clippy_user(_: &[File], _: &Tools) -> Result<Finding> {
     let mut c = shell::cargo();
@@ -28,6 +33,14 @@ pub fn clippy_user(_: &[File], _: &Tools) -> Result<Finding> {
         c.env("OT_XDP_SKIP_BPF", "1");
     }
     lint(&mut c, "clippy")
+}
+
+/// `cargo clippy` of the fuzz crate.
+pub fn clippy_fuzz(_: &[File], _: &Tools) -> Result<Finding> {
+    if shell::on_path("c++").is_none() {
+        return Ok(Finding::Skipped("there is no C++ compiler, which its dependencies need".to_owned()));
+    }
+    lint(shell::cargo().current_dir(shell::root().join("tests/fuzz")).args(["clippy", "--quiet"]), "clippy")
 }
 
 /// Clippy of the kernel crate, with the compiler and the flags of its build.

@@ -43,7 +43,7 @@ impl File {
 
 type Check = fn(&[File], &Tools) -> Result<Finding>;
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 15] = [
     ("the top level is as agreed", files::top_level),
     ("every Rust file begins by saying what it is", files::heads),
     ("no Rust file is above 600 lines", files::length),
@@ -55,6 +55,8 @@ const CHECKS: [(&str, Check); 13] = [
     ("the README's protocol table is that of the program", readme::protocols),
     ("user-space code is formatted", lints::format_user),
     ("kernel code is formatted", lints::format_kernel),
+    ("fuzz code is formatted", lints::format_fuzz),
+    ("fuzz code passes clippy", lints::clippy_fuzz),
     ("kernel code passes clippy", lints::clippy_kernel),
     ("user-space code passes clippy", lints::clippy_user),
 ];

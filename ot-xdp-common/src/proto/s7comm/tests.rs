@@ -139,3 +139,11 @@ fn no_cut_changes_the_meaning() {
         cuts(&hex(p), &[], &|p| tcp(40000, 4102, p));
     }
 }
+
+#[test]
+fn the_name_of_a_service_comes_with_the_next_segment() {
+    let p = hex(GARB);
+    let s = tcp(40000, 102, &p[..28]);
+    assert_eq!((s.outcome, s.paths()), (Outcome::Continuation, [].into()));
+    assert_eq!(tcp(40000, 102, &p).lines(), to(GARB).lines());
+}
