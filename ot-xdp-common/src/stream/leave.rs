@@ -110,7 +110,7 @@ pub fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E)
         }
         return Next::Gather;
     } else if partial {
-        if in_order && w.pdus == 0 {
+        if in_order && w.pdus == 0 && w.tail == Tail::Refused as u32 {
             // Still what the connection spoke so far, or what its port says.
             w.root = s.root as u8;
             w.hint = (s.root >> 8) as u8;

@@ -5,6 +5,7 @@ use super::{Memory, Next, Phase, Stream, WINDOW, WINDOWS, behind};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::Frame;
+use crate::proto;
 use crate::reason::Outcome;
 use crate::walk::{Mode, Tail, Walk, start};
 
@@ -170,6 +171,7 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         }
         s.counted = 0;
         s.next = next;
+        s.root = s.root & !0xFF | w.root as u32;
         let into = next.wrapping_sub(f.seq);
         let len = f.end - f.off;
         if into < len {
@@ -207,6 +209,7 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
         } else {
             s.next = go_on;
             s.counted = counted;
+            s.root = s.root & !0xFF | w.root as u32;
             let lost = full && w.pdu_end <= w.pdu_at;
             s.set_phase(if lost {
                 Phase::Unaligned
@@ -219,6 +222,15 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
             });
         }
         return Next::Count(if w.n_ops > w.skip { Outcome::Classified } else { Outcome::Continuation });
+    }
+    let other = proto::sharing(w.root);
+    if w.tail == Tail::Refused as u32 && w.pdus == 0 && other != 0 {
+        // Not of this protocol: of the next one that shares its port?
+        let (hint, skip) = (w.hint, w.skip);
+        w.clear_ops();
+        w.skip = skip;
+        start(w, 0, other, hint);
+        return Next::Joined;
     }
     // Not a PDU after all.
     if !fill {
