@@ -3,6 +3,7 @@
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_tail_call;
 use ot_xdp_common::for_each_protocol;
+use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream::Next;
 use ot_xdp_common::wire::{COUNT, GATHER, JOINED, Scratch};
 
@@ -26,8 +27,12 @@ pub fn go_on(ctx: *mut xdp_md, s: &mut Scratch, next: Next) -> u32 {
             s.walk.flags |= s.frame.flags;
             s.outcome = outcome as u32;
             to::<COUNT>(ctx);
+            return verdict::pass();
         }
     }
+    // A program that is not there, or too many jumps: counted all the same.
+    s.outcome = Outcome::Unparsed as u32;
+    to::<COUNT>(ctx);
     verdict::pass()
 }
 

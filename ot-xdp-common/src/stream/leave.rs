@@ -118,7 +118,11 @@ pub fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E)
         s.next = at(w.pdu_at);
         s.root = root(w, if known { Phase::Waiting } else { Phase::Guess });
     } else {
-        s.root = root(w, Phase::Unaligned);
+        if s.root as u8 == 0 || outcome == Outcome::Malformed {
+            s.root = root(w, Phase::Unaligned);
+        }
+        // Otherwise what the connection spoke so far: the last candidate refused.
+        s.set_phase(Phase::Unaligned);
         if fresh {
             s.seen = end;
         }

@@ -413,8 +413,7 @@ fn slots() -> BTreeMap<String, Option<u32>> {
     for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
         let module = proto.module();
         slots.insert(format!("ot_{module}"), Some(*proto as u32));
-        // IT protocols are told apart by their first octets; nothing of them is joined.
-        if !proto.binding().tcp.is_empty() && *proto != Proto::It {
+        if !proto.binding().tcp.is_empty() {
             slots.insert(format!("ot_joined_{module}"), Some(JOINED + *proto as u32));
         }
     }
