@@ -277,6 +277,9 @@ protocols! { $
     13 PnPtcp pn_ptcp [];
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
+    22 Bacnet bacnet [];
+    24 HartIp hart_ip [];
+    25 Synphasor synphasor [];
     30 Ads ads [];
     31 PnIo pn_io [];
     32 Melsoft melsoft [];
