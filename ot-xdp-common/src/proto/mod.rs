@@ -278,6 +278,7 @@ protocols! { $
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
     20 Mms mms [];
+    28 Rgoose rgoose [];
     30 Ads ads [];
     31 PnIo pn_io [];
     32 Melsoft melsoft [];
