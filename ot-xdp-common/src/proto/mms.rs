@@ -77,6 +77,12 @@ const BEGIN: u32 = 0;
 const NEXT_VALUE: u32 = 1;
 /// At a PDU behind another one in the same value.
 const NEXT_PDU: u32 = 2;
+/// At the service of a read or of a write (the number of the service follows), whose item decides. A step of its own,
+/// so that the verifier does not follow it from each way through the headers.
+const ITEM: u32 = 8;
+/// Added there: a domain's name was read; the item's name was found.
+const DOMAIN: u32 = 16;
+const FOUND: u32 = 32;
 
 functions! {
     PDUS, pdu_rows, base 0;
@@ -252,6 +258,9 @@ impl Protocol for Mms {
         let Some(first) = b.u8(off) else { return short(w) };
         let first = first as u32;
         let phase = w.mem[PHASE];
+        if phase & ITEM != 0 {
+            return item(b, w, phase & 7);
+        }
         if phase == BEGIN {
             w.mem[LIST_END] = w.inner_end;
             w.mem[VALUE_END] = w.inner_end;
@@ -412,7 +421,6 @@ fn pdu<B: Bytes>(b: B, w: &mut Walk, at: u32) -> Step {
         dir = w.port_dir();
     }
     let mut service = NONE;
-    let mut constraint = 0;
     let confirmed = tag == REQUEST || tag == RESPONSE;
     if confirmed || tag == UNCONFIRMED {
         if confirmed {
@@ -454,86 +462,108 @@ fn pdu<B: Bytes>(b: B, w: &mut Walk, at: u32) -> Step {
                 kind = Kind::UNLISTED.0;
             }
             if tag == REQUEST && (service == READ || service == WRITE) {
-                if element(b, w, at).is_some() {
-                    kind = item(b, w, service, kind);
+                if !exact {
+                    w.mem[VALUE_END] = 0;
                 }
-                constraint = w.mem[LENGTH];
+                w.mem[PHASE] = ITEM | service;
+                return w.inner(Mms::NUMBER, at, end);
             }
         }
     }
-    let mut found = op::<Mms>(tag << 16 | service, kind, dir, 0);
-    found.addr = constraint;
-    found.span = (constraint != 0) as u32;
-    forget_empty(w);
-    w.push(found);
-    let last = w.mem[0] & LAST != 0;
     if !exact {
-        return if last { Step::MALFORMED } else { Step::DONE };
+        w.mem[VALUE_END] = 0;
     }
-    // Behind it another PDU in the same value, or another value.
-    if end < w.mem[VALUE_END] {
+    forget_empty(w);
+    w.push(op::<Mms>(tag << 16 | service, kind, dir, 0));
+    behind(w, end)
+}
+
+/// Goes on behind a PDU: with another one in the same value, or with another value.
+#[inline(always)]
+fn behind(w: &mut Walk, end: u32) -> Step {
+    let (value, list) = (w.mem[VALUE_END], w.mem[LIST_END]);
+    if value == 0 {
+        return if w.mem[0] & LAST != 0 { Step::MALFORMED } else { Step::DONE };
+    }
+    if end < value {
         w.mem[PHASE] = NEXT_PDU;
-        return w.inner(Mms::NUMBER, end, w.inner_end);
+        return w.inner(Mms::NUMBER, end, list);
     }
-    if w.mem[VALUE_END] < w.mem[LIST_END] {
+    if value < list {
         w.mem[PHASE] = NEXT_VALUE;
-        return w.inner(Mms::NUMBER, w.mem[VALUE_END], w.inner_end);
+        return w.inner(Mms::NUMBER, value, list);
     }
     Step::DONE
 }
 
-/// Kind of a read or write by the name of its first item, whose functional constraint is left in memory.
+/// A read or write, which the name of its first item decides. The cursor and what is found stay in memory.
 #[inline(always)]
-fn item<B: Bytes>(b: B, w: &mut Walk, service: u32, kind: u8) -> u8 {
-    let (mut at, mut domain, mut name, mut end) = (w.mem[CONTENT], false, 0, 0);
+fn item<B: Bytes>(b: B, w: &mut Walk, service: u32) -> Step {
+    let end = w.inner_end;
     for _ in 0..DEPTH {
+        let at = w.off;
         let Some(tag) = element(b, w, at) else { break };
-        let (content, length) = (w.mem[CONTENT], w.mem[LENGTH]);
         if tag & 0x20 != 0 {
-            at = content;
+            w.off = w.mem[CONTENT];
             continue;
         }
         // Inside a domain the second string is the item; a name without a domain stands alone. One octet: a mark.
-        if (tag == VISIBLE_STRING && domain) || (tag != VISIBLE_STRING && length > 1) {
-            name = content;
-            end = content.wrapping_add(length);
+        let text = tag == VISIBLE_STRING;
+        if (text && w.mem[PHASE] & DOMAIN != 0) || (!text && w.mem[LENGTH] > 1) {
+            w.mem[PHASE] |= FOUND;
             break;
         }
-        domain = tag == VISIBLE_STRING;
-        at = content.wrapping_add(length);
+        if text {
+            w.mem[PHASE] |= DOMAIN;
+        }
+        w.off = w.mem[CONTENT].wrapping_add(w.mem[LENGTH]);
     }
-    w.mem[LENGTH] = 0;
-    if name == 0 {
-        return kind;
+    // From here on the cursor is the functional constraint.
+    w.off = 0;
+    if w.mem[PHASE] & FOUND == 0 {
+        w.mem[LENGTH] = 0;
     }
     for i in 0..NODE {
-        let Some(word) = b.be32(name.wrapping_add(i)) else { break };
-        if name.wrapping_add(i) >= end {
+        if i >= w.mem[LENGTH] {
             break;
         }
+        let Some(word) = b.be32(w.mem[CONTENT].wrapping_add(i)) else { break };
         if word >> 24 == b'$' as u32 {
-            w.mem[LENGTH] = (word >> 8) & 0xFFFF;
+            w.off = (word >> 8) & 0xFFFF;
             break;
         }
     }
+    let mut ending = 0;
+    if w.mem[LENGTH] >= 4 {
+        ending = b.be32(w.mem[CONTENT].wrapping_add(w.mem[LENGTH]).wrapping_sub(4)).unwrap_or(0);
+    }
+    let constraint = w.off;
+    let kind = kind_of(service, constraint, ending);
+    let mut found = op::<Mms>(REQUEST << 16 | service, kind, Dir::Request, 0);
+    found.addr = constraint;
+    found.span = (constraint != 0) as u32;
+    forget_empty(w);
+    w.push(found);
+    behind(w, end)
+}
+
+/// Kind of a read or write of an item with this functional constraint and these last four letters.
+#[inline(always)]
+fn kind_of(service: u32, constraint: u32, ending: u32) -> u8 {
     let control = Kind::new(Class::Control, true).0;
-    let ending = b.be32(end.wrapping_sub(4)).unwrap_or(0);
     if ending == word(b"$SBO") || ending == word(b"_SBO") {
         return control;
     }
     if service == READ {
-        return kind;
+        return SERVICES[READ as usize];
     }
-    if ending == word(b"mand") || ending == word(b"$Tag") || ending == word(b"_TAG") {
+    if ending == word(b"mand") || ending == word(b"$Tag") || ending == word(b"_TAG") || constraint == letters(b"CO") {
         return control;
     }
-    let constraint = w.mem[LENGTH];
-    if constraint == letters(b"CO") {
-        return control;
-    }
+    let mut kind = SERVICES[WRITE as usize];
     for config in CONSTRAINTS {
         if constraint == config {
-            return Kind::new(Class::Config, true).0;
+            kind = Kind::new(Class::Config, true).0;
         }
     }
     kind
