@@ -40,6 +40,7 @@ fn classes(word: &str) -> &'static [&'static str] {
         "diagnostic" | "test" => &["diagnostic", "session", "control", "config", "unknown"],
         "discovery" => &["discovery", "diagnostic"],
         "session" | "link-layer" => &["session", "response"],
+        "file" => &["file"],
         "auth" => &["auth"],
         "config" | "time" => &["config", "write", "diagnostic", "response", "control"],
         "publish" | "io" => &["cyclic-io"],
@@ -71,7 +72,7 @@ fn accepted(label: &str) -> Vec<&'static str> {
 fn object_decides(label: &str, record: &Record) -> bool {
     let has = |f: &str| record.functions.iter().any(|g| g == f);
     match record.class {
-        Some("control") => has("mms:creq/4") || has("mms:creq/5"),
+        Some("control") => matches!(label, "read" | "write") && (has("mms:creq/4") || has("mms:creq/5")),
         Some("session") => label == "write" && (has("cip:0x4e") || has("ads:3")),
         Some("unknown") => has("cip:0x52") && has("cip:0x4c"),
         _ => label == "unknown" && has("modbus:90"),
@@ -112,7 +113,8 @@ fn every_labelled_frame() {
             let record = &records[frame.parse::<usize>().expect("frame number") - 1];
             *checked.entry(*prefix).or_insert(0) += 1;
             let right_name = record.protocol.is_some_and(|p| protocols.contains(&p));
-            if object_decides(label, record) {
+            // Labels stand at the last segment of a PDU, our name at the one where its function can be read.
+            if object_decides(label, record) || (right_name && record.outcome == "continuation") {
                 continue;
             }
             // An answer whose question is not named in it is `response` whatever was asked.
