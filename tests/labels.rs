@@ -9,7 +9,7 @@ use ot_xdp::source::replay::{Engine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 
 /// Prefix of a capture's name and the protocols that its labelled frames may be named.
-const PROTOCOLS: [(&str, &[&str]); 13] = [
+const PROTOCOLS: [(&str, &[&str]); 14] = [
     ("modbus-", &["modbus"]),
     ("s7-", &["s7comm", "cotp"]),
     ("enip-", &["enip", "cipio"]),
@@ -23,6 +23,7 @@ const PROTOCOLS: [(&str, &[&str]); 13] = [
     ("slmp-", &["slmp"]),
     ("sv-", &["sv"]),
     ("ethercat-", &["ethercat"]),
+    ("mms-", &["mms", "cotp"]),
 ];
 
 /// Classes that a word of the labels stands for. The labels' words are those of whoever made the traffic; where a word
@@ -39,6 +40,7 @@ fn classes(word: &str) -> &'static [&'static str] {
         "diagnostic" | "test" => &["diagnostic", "session", "control", "config", "unknown"],
         "discovery" => &["discovery", "diagnostic"],
         "session" | "link-layer" => &["session", "response"],
+        "file" => &["file"],
         "auth" => &["auth"],
         "config" | "time" => &["config", "write", "diagnostic", "response", "control"],
         "publish" | "io" => &["cyclic-io"],
@@ -65,10 +67,12 @@ fn accepted(label: &str) -> Vec<&'static str> {
 
 /// Labels of CIP go by the service code alone, and those of Modbus know no UMAS. Ours go by the object: 0x4E of the
 /// Connection Manager is Forward_Close and no write, 0x4C of an object without tags is not publicly known, and an ADS
-/// write to the index group that releases handles writes nothing.
+/// write to the index group that releases handles writes nothing. Those of MMS go by the service: ours also by the item, by
+/// which a read selects and a write operates.
 fn object_decides(label: &str, record: &Record) -> bool {
     let has = |f: &str| record.functions.iter().any(|g| g == f);
     match record.class {
+        Some("control") => matches!(label, "read" | "write") && (has("mms:creq/4") || has("mms:creq/5")),
         Some("session") => label == "write" && (has("cip:0x4e") || has("ads:3")),
         Some("unknown") => has("cip:0x52") && has("cip:0x4c"),
         _ => label == "unknown" && has("modbus:90"),
@@ -109,7 +113,8 @@ fn every_labelled_frame() {
             let record = &records[frame.parse::<usize>().expect("frame number") - 1];
             *checked.entry(*prefix).or_insert(0) += 1;
             let right_name = record.protocol.is_some_and(|p| protocols.contains(&p));
-            if object_decides(label, record) {
+            // Labels stand at the last segment of a PDU, our name at the one where its function can be read.
+            if object_decides(label, record) || (right_name && record.outcome == "continuation") {
                 continue;
             }
             // An answer whose question is not named in it is `response` whatever was asked.

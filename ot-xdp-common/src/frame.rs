@@ -20,6 +20,11 @@ const HSR_TAG: u16 = 0x892F;
 const R_TAG: u16 = 0xF1C1;
 const PRP_SUFFIX: u16 = 0x88FB;
 
+/// Stands for LLC with the BACnet service access point 82 (ASHRAE 135 cl. 7): no EtherType is as low.
+pub const LLC_BACNET: u16 = 0x0082;
+/// Stands for SNAP of Cimetrics (00-10-90, 1): BACnet MS/TP frames as recorded from their serial line.
+pub const SNAP_MSTP: u16 = 0x0001;
+
 /// What a frame's payload is, as far as the envelope tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -199,6 +204,16 @@ fn llc<B: Bytes>(b: B, f: &mut Frame) -> bool {
         f.end = end;
     }
     let Some(header) = b.until(f.end).be64(f.off) else { return false };
+    if header >> 40 == 0x82_8203 {
+        f.off += 3;
+        f.ethertype = LLC_BACNET;
+        return true;
+    }
+    if header == 0xAAAA_0300_1090_0001 {
+        f.off += 8;
+        f.ethertype = SNAP_MSTP;
+        return true;
+    }
     if header >> 16 != 0xAAAA_0300_0000 {
         return false;
     }

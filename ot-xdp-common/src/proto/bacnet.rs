@@ -1,6 +1,6 @@
 //! BACnet/IP (ASHRAE 135, annex J): BVLC, network layer, application layer; and BACnet/IPv6 (annex U) by its header only.
 //!
-//! UDP 47808 (0xBAC0). Big endian.
+//! UDP 47808 (0xBAC0); on Ethernet the network layer behind LLC 82 82 03. Big endian.
 //!
 //! | off | size | field |
 //! |---|---|---|
@@ -21,9 +21,9 @@ use core::fmt;
 use super::{Binding, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::flags;
-use crate::frame::UDP;
+use crate::frame::{LLC_BACNET, UDP};
 use crate::op::{Class, Dir, Kind};
-use crate::walk::{Step, Walk};
+use crate::walk::{Hint, Step, Walk};
 
 /// See the module head.
 pub struct Bacnet;
@@ -154,7 +154,7 @@ const SEGMENTED: u8 = 0x08;
 impl Protocol for Bacnet {
     const NAME: &'static str = "bacnet";
     const TITLE: &'static str = "BACnet/IP (ASHRAE 135)";
-    const BINDING: Binding = Binding { tcp: &[], udp: &PORTS, ethertypes: &[] };
+    const BINDING: Binding = Binding { tcp: &[], udp: &PORTS, ethertypes: &[LLC_BACNET] };
     const SNIFF: &'static [Sniff] = &[
         Sniff { l4: UDP, mask: 0xFFFF_0000, value: 0x8104_0000 },
         Sniff { l4: UDP, mask: 0xFFFF_0000, value: 0x8109_0000 },
@@ -168,6 +168,11 @@ impl Protocol for Bacnet {
             return network(b, w);
         }
         let off = w.off;
+        if w.hint == Hint::EtherType as u8 {
+            // On Ethernet there is no BVLC (cl. 7).
+            let Some(version) = b.be16(off) else { return Step::REFUSE };
+            return if version & 0xFF50 == 0x0100 { network(b, w) } else { Step::REFUSE };
+        }
         let Some(head) = b.be32(off) else { return Step::REFUSE };
         let function = (head >> 16) as u8;
         let length = head & 0xFFFF;
@@ -214,8 +219,8 @@ impl Protocol for Bacnet {
             5 => write!(out, "cack/{code}"),
             6 => out.write_str("segack/-"),
             7 => write!(out, "error/{code}"),
-            8 => write!(out, "reject/{code}"),
-            _ => write!(out, "abort/{code}"),
+            8 => out.write_str("reject/-"),
+            _ => out.write_str("abort/-"),
         }
     }
 
@@ -295,7 +300,7 @@ fn malformed(w: &mut Walk) -> Step {
 #[cfg(test)]
 mod tests {
     use crate::reason::Outcome;
-    use crate::testing::{hex, udp};
+    use crate::testing::{classify_frame, hex, udp};
 
     #[test]
     fn reads_and_writes() {
@@ -315,6 +320,13 @@ mod tests {
         assert_eq!(who.lines(), ["bacnet:ureq/8 discovery request"]);
         let register = udp(47808, 47808, &hex("8105000600 3c"));
         assert_eq!(register.lines(), ["bacnet:bvlc/5 session! -"]);
+    }
+
+    #[test]
+    fn on_ethernet() {
+        let mut frame = hex("ffffffffffff000c6eb03c150017");
+        frame.extend(hex("8282030120ffff00ff1000c40200007b2201e091032100"));
+        assert_eq!(classify_frame(&frame).lines(), ["bacnet:ureq/0 discovery request"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@
 
 use core::fmt;
 
-use super::{Binding, Number, Protocol, Row, Sniff, op, s7comm, s7comm_plus};
+use super::{Binding, Number, Protocol, Row, Sniff, mms, op, s7comm, s7comm_plus};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::TCP;
@@ -128,7 +128,7 @@ const NO_USER: u8 = 0;
 
 /// Protocol by the first octet of the user data. TLS records (content types 20 to 23) are what S7comm-plus turns into.
 static USERS: [u8; 256] = {
-    let mut t = [NO_USER; 256];
+    let mut t = mms::claim([NO_USER; 256]);
     t[s7comm::MAGIC as usize] = s7comm::S7comm::NUMBER;
     t[s7comm_plus::MAGIC as usize] = s7comm_plus::S7commPlus::NUMBER;
     t[20] = s7comm_plus::S7commPlus::NUMBER;

@@ -264,7 +264,7 @@ fn member_rows<M: Member>(each: &mut dyn FnMut(Row)) {
 protocols! { $
     1 Modbus modbus [umas modbus_rtu];
     2 Umas umas [];
-    3 Cotp cotp [s7comm s7comm_plus];
+    3 Cotp cotp [s7comm s7comm_plus mms];
     4 S7comm s7comm [];
     5 S7commPlus s7comm_plus [];
     6 Enip enip [cip];
@@ -277,9 +277,12 @@ protocols! { $
     13 PnPtcp pn_ptcp [];
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
+    20 Mms mms [];
     22 Bacnet bacnet [];
+    23 BacnetMstp bacnet_mstp [bacnet];
     24 HartIp hart_ip [];
     25 Synphasor synphasor [];
+    28 Rgoose rgoose [];
     30 Ads ads [];
     31 PnIo pn_io [];
     32 Melsoft melsoft [];
