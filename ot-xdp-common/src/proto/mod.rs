@@ -278,10 +278,13 @@ protocols! { $
     14 Dnp3 dnp3 [];
     15 Iec104 iec104 [];
     20 Mms mms [];
+    21 Opcua opcua [];
     22 Bacnet bacnet [];
     23 BacnetMstp bacnet_mstp [bacnet];
     24 HartIp hart_ip [];
     25 Synphasor synphasor [];
+    26 Mqtt mqtt [sparkplug_b];
+    27 SparkplugB sparkplug_b [];
     28 Rgoose rgoose [];
     30 Ads ads [];
     31 PnIo pn_io [];

@@ -1,0 +1,180 @@
+//! MQTT 3.1, 3.1.1 and 5 over TCP; Sparkplug B topics lead to [`super::sparkplug_b`].
+//!
+//! TCP 1883.
+//!
+//! | off | size | field |
+//! |---|---|---|
+//! | 0 | 1 | packet type in the high nibble, flags in the low one |
+//! | 1 | 1..4 | remaining length, seven bits an octet, low first |
+//! | | | CONNECT: 00 04 "MQTT" level, or 00 06 "MQIsdp"; PUBLISH: topic length 2, topic, ... |
+//!
+//! Source: OASIS MQTT 3.1.1 cl. 2 and 3, MQTT 5.0 cl. 2 and 3. Function encoding: packet type. A plain PUBLISH is a write:
+//! which topics are commands only the site knows. Off its port only CONNECT is found. Not parsed: payloads, properties.
+
+use core::fmt;
+
+use super::{Binding, Number, Protocol, Row, Sniff, op, sparkplug_b};
+use crate::bytes::Bytes;
+use crate::frame::TCP;
+use crate::op::{Class, Dir, Kind};
+use crate::walk::{Step, Walk};
+
+/// See the module head.
+pub struct Mqtt;
+
+const CONNECT: u32 = 1;
+const PUBLISH: u32 = 3;
+/// `spBv1.0/`
+const SPARKPLUG: u64 = 0x7370_4276_312E_302F;
+
+functions! {
+    PACKETS, packet_rows, base 0;
+    1 "CONNECT" Session;
+    2 "CONNACK" Session;
+    3 "PUBLISH" Write!;
+    4 "PUBACK" Response;
+    5 "PUBREC" Response;
+    6 "PUBREL" Response;
+    7 "PUBCOMP" Response;
+    8 "SUBSCRIBE" Read;
+    9 "SUBACK" Response;
+    10 "UNSUBSCRIBE" Session;
+    11 "UNSUBACK" Response;
+    12 "PINGREQ" Session;
+    13 "PINGRESP" Session;
+    14 "DISCONNECT" Session;
+    15 "AUTH" Auth;
+}
+
+/// Flags that a packet type must have; 0xFF for any (MQTT 5.0 cl. 2.1.3).
+static FLAGS: [u8; 16] = [0xFE, 0, 0, 0xFF, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0];
+/// Remaining length that a packet type has at most; 0 for any.
+static LONGEST: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0];
+
+impl Protocol for Mqtt {
+    const NAME: &'static str = "mqtt";
+    const TITLE: &'static str = "MQTT (OASIS)";
+    const BINDING: Binding = Binding { tcp: &[1883], udp: &[], ethertypes: &[] };
+    const SNIFF: &'static [Sniff] = &[
+        Sniff { l4: TCP, mask: 0xFF80_FFFF, value: 0x1000_0004 },
+        Sniff { l4: TCP, mask: 0xFF80_FFFF, value: 0x1000_0006 },
+    ];
+
+    #[inline(always)]
+    fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
+        let off = w.off;
+        let Some(head) = b.be16(off) else {
+            let waits = !w.strict() && b.u8(off).is_some_and(|x| FLAGS[(x >> 4) as usize & 15] == x & 15);
+            return if waits { Step::PARTIAL } else { Step::REFUSE };
+        };
+        let packet = (head >> 12) as u32;
+        let flags = (head >> 8) as u8 & 15;
+        let wanted = FLAGS[packet as usize & 15];
+        if (wanted != 0xFF && flags != wanted) || flags & 6 == 6 {
+            return Step::REFUSE;
+        }
+        let (mut length, mut at) = ((head & 0x7F) as u32, off + 2);
+        if head & 0x80 != 0 {
+            let Some(next) = b.u8(at) else { return Step::PARTIAL };
+            length |= (next as u32 & 0x7F) << 7;
+            at += 1;
+            if next & 0x80 != 0 {
+                let Some(next) = b.u8(at) else { return Step::PARTIAL };
+                length |= (next as u32 & 0x7F) << 14;
+                at += 1;
+                if next & 0x80 != 0 {
+                    let Some(next) = b.u8(at) else { return Step::PARTIAL };
+                    if next & 0x80 != 0 {
+                        return Step::REFUSE;
+                    }
+                    length |= (next as u32) << 21;
+                    at += 1;
+                }
+            }
+        }
+        let longest = LONGEST[packet as usize & 15] as u32;
+        if longest != 0 && length >= longest {
+            return Step::REFUSE;
+        }
+        w.pdu_end = at + length;
+        if packet == CONNECT {
+            let Some(name) = b.be32(at + 2) else { return Step::PARTIAL };
+            let fits = b.be16(at) == Some(4) && name == 0x4D51_5454 || b.be16(at) == Some(6) && name == 0x4D51_4973;
+            if !fits {
+                return Step::REFUSE;
+            }
+        } else if w.strict() && w.pdus == 0 {
+            return Step::REFUSE;
+        }
+        let dir = w.port_dir();
+        let mut kind = PACKETS[packet as usize & 0xFF];
+        if packet == PUBLISH {
+            let Some(topic) = b.be16(at) else { return Step::PARTIAL };
+            let end = at + 2 + topic as u32;
+            if end > w.pdu_end {
+                return Step::REFUSE;
+            }
+            if topic > 8 {
+                let Some(prefix) = b.be64(at + 2) else { return Step::PARTIAL };
+                if prefix == SPARKPLUG {
+                    // What the message does says its topic.
+                    kind = Kind::new(Class::Session, false).0;
+                    w.push(op::<Mqtt>(packet, kind, dir, 0));
+                    return w.inner(sparkplug_b::SparkplugB::NUMBER, at + 10, end);
+                }
+            }
+        }
+        let dir = if matches!(dir, Dir::Unknown) && packet == CONNECT { Dir::Request } else { dir };
+        w.push(op::<Mqtt>(packet, kind, dir, 0));
+        Step::DONE
+    }
+
+    fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{function}")
+    }
+
+    fn rows(each: &mut dyn FnMut(Row)) {
+        packet_rows(each);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use crate::reason::Outcome;
+    use crate::testing::{hex, tcp};
+
+    const CONNECT: &str = "101000044d5154540402003c0004746573 74";
+
+    #[test]
+    fn packets() {
+        assert_eq!(tcp(40000, 1883, &hex(CONNECT)).lines(), ["mqtt:1 session request"]);
+        assert_eq!(tcp(40000, 17501, &hex(CONNECT)).lines(), ["mqtt:1 session request"]);
+        let publish = [hex("3007 0003 612f62 3432"), hex("c000")].concat();
+        assert_eq!(tcp(40000, 1883, &publish).lines(), ["mqtt:3 write! request", "mqtt:12 session request"]);
+        assert_eq!(tcp(1883, 40000, &hex("20020000")).lines(), ["mqtt:2 session response"]);
+    }
+
+    #[test]
+    fn sparkplug_commands_are_control() {
+        let publish = |topic: &str| {
+            let mut p = Vec::from([0x30, topic.len() as u8 + 3, 0, topic.len() as u8]);
+            p.extend(topic.as_bytes());
+            p.push(8);
+            tcp(40000, 1883, &p).lines()
+        };
+        assert_eq!(publish("spBv1.0/plant/DCMD/edge/pump")[1], "sparkplug-b:DCMD control! request");
+        assert_eq!(publish("spBv1.0/plant/NDATA/edge")[1], "sparkplug-b:NDATA read request");
+        assert_eq!(publish("spBv1.0/STATE/host")[1], "sparkplug-b:STATE session request");
+        assert_eq!(publish("spBv1.0/plant/OTHER/edge")[1], "sparkplug-b:? unknown! request");
+    }
+
+    #[test]
+    fn other_traffic_and_cut_short() {
+        assert_eq!(tcp(40000, 1883, b"SSH-2.0-x\r\n").ops.iter().filter(|o| o.proto() == 26).count(), 0);
+        assert_eq!(tcp(40000, 1883, &hex("1010")).outcome, Outcome::Continuation);
+        assert_eq!(tcp(40000, 1883, &hex("f5ff")).outcome, Outcome::Unparsed);
+    }
+}
