@@ -9,7 +9,7 @@ use ot_xdp::source::replay::{Engine, Record, UserEngine};
 use ot_xdp_common::limits::FLOWS;
 
 /// Prefix of a capture's name and the protocols that its labelled frames may be named.
-const PROTOCOLS: [(&str, &[&str]); 14] = [
+const PROTOCOLS: [(&str, &[&str]); 19] = [
     ("modbus-", &["modbus"]),
     ("s7-", &["s7comm", "cotp"]),
     ("enip-", &["enip", "cipio"]),
@@ -24,6 +24,11 @@ const PROTOCOLS: [(&str, &[&str]); 14] = [
     ("sv-", &["sv"]),
     ("ethercat-", &["ethercat"]),
     ("mms-", &["mms", "cotp"]),
+    ("opcua-", &["opcua"]),
+    ("mqtt-", &["mqtt"]),
+    ("c37118-", &["synphasor"]),
+    ("hartip-", &["hart_ip"]),
+    ("bacnet-", &["bacnet"]),
 ];
 
 /// Classes that a word of the labels stands for. The labels' words are those of whoever made the traffic; where a word

@@ -138,10 +138,8 @@ impl Protocol for Ads {
     const NAME: &'static str = "ads";
     const TITLE: &'static str = "Beckhoff ADS/AMS";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[DISCOVERY_PORT], ethertypes: &[] };
-    const SNIFF: &'static [Sniff] = &[
-        Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0 },
-        Sniff { l4: UDP, mask: 0xFFFF_FFFF, value: MAGIC },
-    ];
+    const SNIFF: &'static [Sniff] =
+        &[Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0 }, Sniff { l4: UDP, mask: 0xFFFF_FFFF, value: MAGIC }];
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
@@ -161,7 +159,8 @@ impl Protocol for Ads {
         let Some(data) = b.le32(off + 26) else { return short(w) };
         let command = word & 0xFFFF;
         let state = word >> 16;
-        if length.wrapping_sub(AMS) != data || (w.strict() && (command > 9 || command == 0 || state & ADS_COMMAND == 0)) {
+        if length.wrapping_sub(AMS) != data || (w.strict() && (command > 9 || command == 0 || state & ADS_COMMAND == 0))
+        {
             return Step::REFUSE;
         }
         w.pdu_end = off + HEAD + data;
@@ -279,7 +278,8 @@ mod tests {
     use crate::reason::Outcome;
     use crate::testing::{cuts, hex, tcp, udp};
 
-    const WRITE_CONTROL: &str = "0000 28000000 0a4d00020101 1027 0a4d00010101 3175 0500 0400 08000000 00000000 02000000 0500 0000 00000000";
+    const WRITE_CONTROL: &str =
+        "0000 28000000 0a4d00020101 1027 0a4d00010101 3175 0500 0400 08000000 00000000 02000000 0500 0000 00000000";
     const HANDLE: &str = "00003b0000000a4d00020101 5303 0a4d00010101 3175 0900 0400 1b000000 00000000 03000000 03f00000 00000000 04000000 0b000000 4d61696e2e737065656400";
     const ANSWER: &str = "0000 2c000000 0a4d00010101 3175 0a4d00020101 5303 0900 0500 0c000000 00000000 03000000 00000000 04000000 10270000";
 
@@ -311,7 +311,9 @@ mod tests {
 
     #[test]
     fn a_pdu_hidden_behind_a_read() {
-        let mut p = hex("0000 54000000 0a4d00020101 5303 0a4d00010101 3175 0200 0400 34000000 00000000 02000000 05f00000 01000000 02000000");
+        let mut p = hex(
+            "0000 54000000 0a4d00020101 5303 0a4d00010101 3175 0200 0400 34000000 00000000 02000000 05f00000 01000000 02000000",
+        );
         p.extend(hex(WRITE_CONTROL).iter().take(40));
         p.extend([0; 6]);
         let s = tcp(40000, 48898, &p);

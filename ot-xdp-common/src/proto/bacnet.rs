@@ -228,7 +228,7 @@ impl Protocol for Bacnet {
         bvlc_rows(each);
         message_rows(&mut |r| each(Row { function: r.function | NPDU, ..r }));
         confirmed_rows(&mut |r| each(Row { function: r.function | APDU, ..r }));
-        unconfirmed_rows(&mut |r| each(Row { function: r.function | APDU + 0x100, ..r }));
+        unconfirmed_rows(&mut |r| each(Row { function: r.function | (APDU + 0x100), ..r }));
     }
 }
 
@@ -280,7 +280,7 @@ fn network<B: Bytes>(b: B, w: &mut Walk) -> Step {
     } else {
         (response, Dir::Response)
     };
-    let mut found = op::<Bacnet>(APDU + (pdu << 8) | code as u32, kind, dir, source);
+    let mut found = op::<Bacnet>((APDU + (pdu << 8)) | code as u32, kind, dir, source);
     // Context tag 0, four octets: an object identifier (cl. 20.2.14).
     if pdu == CONFIRMED_REQUEST && b.u8(at + skip + 1) == Some(0x0C) {
         found.addr = b.be32(at + skip + 2).unwrap_or(0);

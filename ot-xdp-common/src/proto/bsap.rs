@@ -166,7 +166,8 @@ impl Protocol for Bsap {
         let Some(count) = b.le16(off + 2) else { return Step::REFUSE };
         let Some(function) = b.le16(off + 4) else { return Step::REFUSE };
         let Some(_) = b.le32(off + 10) else { return Step::REFUSE };
-        if (head != HEAD && head != HEAD_LONG) || function > 0xFF || KNOWN[function as usize & 0xFF] == 0 || w.strict() {
+        if (head != HEAD && head != HEAD_LONG) || function > 0xFF || KNOWN[function as usize & 0xFF] == 0 || w.strict()
+        {
             return Step::REFUSE;
         }
         let mut at = off + head;

@@ -250,7 +250,8 @@ mod tests {
     use crate::reason::Outcome;
     use crate::testing::{hex, tcp, udp};
 
-    const IDENTIFY: &str = "6030a211060f2b060104018285638e7f85f1c24e00a60a06082b06010401828563a806020413e81421be0728058103800120";
+    const IDENTIFY: &str =
+        "6030a211060f2b060104018285638e7f85f1c24e00a60a06082b06010401828563a806020413e81421be0728058103800120";
 
     #[test]
     fn identify_and_its_answer() {

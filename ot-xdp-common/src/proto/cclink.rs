@@ -113,11 +113,7 @@ impl Protocol for Cclink {
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
-        if function & IS_LAYER2 == 0 {
-            write!(out, "{function:#06x}")
-        } else {
-            write!(out, "{:#04x}", function & 0xFF)
-        }
+        if function & IS_LAYER2 == 0 { write!(out, "{function:#06x}") } else { write!(out, "{:#04x}", function & 0xFF) }
     }
 
     fn rows(each: &mut dyn FnMut(Row)) {

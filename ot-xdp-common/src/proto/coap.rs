@@ -39,16 +39,8 @@ functions! {
 }
 
 /// Directions by the class of a code; 1, 3 and 6 are reserved, 7 is signalling and only over TCP.
-static CLASSES: [Dir; 8] = [
-    Dir::Request,
-    Dir::Unknown,
-    Dir::Response,
-    Dir::Unknown,
-    Dir::Response,
-    Dir::Response,
-    Dir::Unknown,
-    Dir::Unknown,
-];
+static CLASSES: [Dir; 8] =
+    [Dir::Request, Dir::Unknown, Dir::Response, Dir::Unknown, Dir::Response, Dir::Response, Dir::Unknown, Dir::Unknown];
 
 impl Protocol for Coap {
     const NAME: &'static str = "coap";

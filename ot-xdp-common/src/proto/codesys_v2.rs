@@ -16,7 +16,7 @@ use core::fmt;
 use super::{Binding, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::frame::TCP;
-use crate::op::{Dir};
+use crate::op::Dir;
 use crate::walk::{Step, Walk};
 
 /// See the module head.

@@ -272,7 +272,13 @@ impl Protocol for CodesysV3 {
         if CHANNEL[kind as usize] == Kind::UNLISTED.0 {
             return Step::REFUSE;
         }
-        let dir = if kind & 0xC0 == 0xC0 { Dir::Request } else if kind == 0x83 { Dir::Response } else { w.port_dir() };
+        let dir = if kind & 0xC0 == 0xC0 {
+            Dir::Request
+        } else if kind == 0x83 {
+            Dir::Response
+        } else {
+            w.port_dir()
+        };
         w.push(op::<CodesysV3>(CHANNEL_LAYER | kind as u32, CHANNEL[kind as usize], dir, 0));
         Step::DONE
     }

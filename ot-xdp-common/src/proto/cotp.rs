@@ -240,9 +240,15 @@ mod tests {
         assert_eq!((s.lines(), s.flags), (["cotp:0xf0 session response".into()].into(), 0));
         // Two of them, and one in front of something else.
         let s = tcp(40000, 102, &hex("0300000702f0800300000702f080"));
-        assert_eq!((s.outcome, s.paths(), s.flags), (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::PIPELINED));
+        assert_eq!(
+            (s.outcome, s.paths(), s.flags),
+            (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::PIPELINED)
+        );
         let s = tcp(40000, 102, &hex("0300000702f080ffffffffff"));
-        assert_eq!((s.outcome, s.paths(), s.flags), (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::TRAILING));
+        assert_eq!(
+            (s.outcome, s.paths(), s.flags),
+            (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::TRAILING)
+        );
         let s = tcp(40000, 102, &hex("0300000702f0800300"));
         assert_eq!((s.outcome, s.paths(), s.flags), (Outcome::Classified, ["cotp:0xf0".into()].into(), flags::SPLIT));
     }

@@ -16,7 +16,7 @@ use core::fmt;
 
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
-use crate::op::{Kind};
+use crate::op::Kind;
 use crate::walk::{Step, Walk};
 
 /// See the module head.
@@ -47,7 +47,14 @@ impl Protocol for Deltav {
         write!(out, "{function:#06x}")
     }
 
-    fn rows(_each: &mut dyn FnMut(Row)) {}
+    fn rows(each: &mut dyn FnMut(Row)) {
+        each(Row {
+            function: 0,
+            name: "DeltaV message, content not public",
+            class: crate::op::Class::Unknown,
+            state_changing: true,
+        });
+    }
 }
 
 #[cfg(test)]

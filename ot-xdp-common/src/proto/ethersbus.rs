@@ -223,7 +223,10 @@ mod tests {
         let s = udp(2467, 5050, &hex(READ));
         assert_eq!((s.lines(), s.flags), (["ethersbus:cmd/6 read request".into()].into(), 0));
         assert_eq!((s.ops[0].unit, s.ops[0].addr, s.ops[0].span), (10, 0, 4));
-        assert_eq!(udp(2467, 5050, &hex("0000000d010000 8100 0a2f7fcf")).lines(), ["ethersbus:cmd/47 control! request"]);
+        assert_eq!(
+            udp(2467, 5050, &hex("0000000d010000 8100 0a2f7fcf")).lines(),
+            ["ethersbus:cmd/47 control! request"]
+        );
         let s = udp(5050, 2467, &hex("0000000f00000002014d6f64656c0d"));
         assert_eq!(s.lines(), ["ethersbus:att/1 response response"]);
         let s = udp(40000, 40001, &hex(READ));

@@ -141,10 +141,8 @@ impl Protocol for Fins {
     const NAME: &'static str = "fins";
     const TITLE: &'static str = "OMRON FINS";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[] };
-    const SNIFF: &'static [Sniff] = &[
-        Sniff { l4: UDP, mask: 0xBEFF_F880, value: 0x8000_0000 },
-        Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: MAGIC },
-    ];
+    const SNIFF: &'static [Sniff] =
+        &[Sniff { l4: UDP, mask: 0xBEFF_F880, value: 0x8000_0000 }, Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: MAGIC }];
     const WEAK: bool = true;
 
     #[inline(always)]

@@ -63,48 +63,48 @@ fn word<B: Bytes>(b: B, at: u32) -> u32 {
 fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let off = w.off;
     let letter = w.mem[0] as u8;
-        let Some(name) = b.be32(off) else { return Step::PARTIAL };
-        // Before anything is told apart: the verifier would follow the search for each case.
-        for n in 0..SEARCH {
-            let Some(four) = b.be32(off + n) else { break };
-            if four == END {
-                w.pdu_end = off + n + 5;
-                break;
-            }
+    let Some(name) = b.be32(off) else { return Step::PARTIAL };
+    // Before anything is told apart: the verifier would follow the search for each case.
+    for n in 0..SEARCH {
+        let Some(four) = b.be32(off + n) else { break };
+        if four == END {
+            w.pdu_end = off + n + 5;
+            break;
         }
-        let mut kind = Kind::new(Class::Unknown, letter == b's');
-        let mut function = 0;
-        if name == FOX {
-            function = 1;
-            let command = b.be32(off + 4).unwrap_or(0);
-            if command == HELLO {
-                function = 0x101;
-                kind = Kind::new(Class::Discovery, false);
-            } else if command == CHALLENGE {
-                function = 0x201;
-                kind = Kind::new(Class::Auth, false);
-            } else if command == LOGIN || command == AUTHENTICATE {
-                function = 0x301;
-                kind = Kind::new(Class::Auth, false);
-            }
-        } else if name == SYS {
-            function = 2;
-        } else if name == STATION {
-            function = 3;
-        } else if name == FILE {
-            function = 4;
-            kind = Kind::new(Class::File, letter == b's');
+    }
+    let mut kind = Kind::new(Class::Unknown, letter == b's');
+    let mut function = 0;
+    if name == FOX {
+        function = 1;
+        let command = b.be32(off + 4).unwrap_or(0);
+        if command == HELLO {
+            function = 0x101;
+            kind = Kind::new(Class::Discovery, false);
+        } else if command == CHALLENGE {
+            function = 0x201;
+            kind = Kind::new(Class::Auth, false);
+        } else if command == LOGIN || command == AUTHENTICATE {
+            function = 0x301;
+            kind = Kind::new(Class::Auth, false);
         }
-        let mut dir = w.port_dir();
-        if letter == b's' {
-            dir = Dir::Request;
-        } else if letter == b'r' || letter == b'e' {
-            dir = Dir::Response;
-            kind = Kind::new(Class::Response, false);
-        } else if function & 0xFF00 == 0 {
-            kind = Kind::new(Class::Session, false);
-        }
-        w.push(op::<Fox>(function | (letter as u32) << 16, kind.0, dir, 0));
+    } else if name == SYS {
+        function = 2;
+    } else if name == STATION {
+        function = 3;
+    } else if name == FILE {
+        function = 4;
+        kind = Kind::new(Class::File, letter == b's');
+    }
+    let mut dir = w.port_dir();
+    if letter == b's' {
+        dir = Dir::Request;
+    } else if letter == b'r' || letter == b'e' {
+        dir = Dir::Response;
+        kind = Kind::new(Class::Response, false);
+    } else if function & 0xFF00 == 0 {
+        kind = Kind::new(Class::Session, false);
+    }
+    w.push(op::<Fox>(function | (letter as u32) << 16, kind.0, dir, 0));
     Step::DONE
 }
 

@@ -19,7 +19,7 @@ use core::fmt;
 
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
-use crate::op::{Dir};
+use crate::op::Dir;
 use crate::walk::{Step, Walk};
 
 /// See the module head.

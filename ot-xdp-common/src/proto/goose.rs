@@ -243,6 +243,8 @@ mod tests {
     #[test]
     fn no_cut_changes_the_meaning() {
         cuts(&hex(PUBLISH), &[], &|p| layer2(0x88B8, p));
-        cuts(&hex("00010013000000006009800101a104a2021234"), &["goose:mgmt", "goose:mgmt/0xa1"], &|p| layer2(0x88B8, p));
+        cuts(&hex("00010013000000006009800101a104a2021234"), &["goose:mgmt", "goose:mgmt/0xa1"], &|p| {
+            layer2(0x88B8, p)
+        });
     }
 }

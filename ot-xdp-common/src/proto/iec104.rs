@@ -522,7 +522,10 @@ mod tests {
     #[test]
     fn an_apdu_hidden_behind_the_objects_is_counted() {
         let s = to(&hex("681e0a001a006401060001000000001468 0e0a001a002d0106002f0014000001"));
-        assert_eq!((s.paths(), s.flags & flags::LENGTH_LIE), (["iec104:I/100/6".into(), "iec104:I/45/6".into()].into(), flags::LENGTH_LIE));
+        assert_eq!(
+            (s.paths(), s.flags & flags::LENGTH_LIE),
+            (["iec104:I/100/6".into(), "iec104:I/45/6".into()].into(), flags::LENGTH_LIE)
+        );
         let s = to(&hex("68120a001a00640106000100000000 14 00000000"));
         assert_eq!((s.paths(), s.flags), (["iec104:I/100/6".into()].into(), flags::LENGTH_LIE));
     }

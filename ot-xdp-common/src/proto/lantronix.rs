@@ -15,7 +15,7 @@ use core::fmt;
 
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
-use crate::op::{Dir};
+use crate::op::Dir;
 use crate::walk::{Step, Walk};
 
 /// See the module head.
@@ -51,7 +51,13 @@ impl Protocol for Lantronix {
         if query && w.end - off != 4 {
             return Step::REFUSE;
         }
-        let dir = if code == 0xF7 || code == 0xF9 { Dir::Response } else if query { Dir::Request } else { w.port_dir() };
+        let dir = if code == 0xF7 || code == 0xF9 {
+            Dir::Response
+        } else if query {
+            Dir::Request
+        } else {
+            w.port_dir()
+        };
         w.push(op::<Lantronix>(code, FUNCTIONS[code as usize & 0xFF], dir, 0));
         Step::DONE
     }

@@ -11,7 +11,7 @@ use core::fmt;
 
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
-use crate::op::{Kind};
+use crate::op::Kind;
 use crate::walk::{Step, Walk};
 
 /// See the module head.
@@ -50,7 +50,14 @@ impl Protocol for Logo {
         write!(out, "{function:#04x}")
     }
 
-    fn rows(_each: &mut dyn FnMut(Row)) {}
+    fn rows(each: &mut dyn FnMut(Row)) {
+        each(Row {
+            function: 0,
+            name: "LOGO! engineering message, content not public",
+            class: crate::op::Class::Unknown,
+            state_changing: true,
+        });
+    }
 }
 
 #[cfg(test)]

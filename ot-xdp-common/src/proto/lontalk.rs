@@ -171,7 +171,13 @@ impl Protocol for Lontalk {
             pdu(b, w, off + start);
             return Step::DONE;
         }
-        let dir = if way == 2 { Dir::Request } else if way == 3 { Dir::Response } else { Dir::Unknown };
+        let dir = if way == 2 {
+            Dir::Request
+        } else if way == 3 {
+            Dir::Response
+        } else {
+            Dir::Unknown
+        };
         w.push(op::<Lontalk>(code as u32, TYPES[code as usize], dir, 0));
         Step::DONE
     }

@@ -91,7 +91,10 @@ mod tests {
     fn encrypted_or_signed() {
         let frame = |tag: &str| layer2(ETHERTYPE, &[hex(tag), hex("0000000001"), [7; 40].to_vec()].concat());
         let s = frame("2d");
-        assert_eq!((s.lines(), s.flags, s.ops[0].unit), (["macsec:encrypted encrypted -".into()].into(), flags::ENCRYPTED, 1));
+        assert_eq!(
+            (s.lines(), s.flags, s.ops[0].unit),
+            (["macsec:encrypted encrypted -".into()].into(), flags::ENCRYPTED, 1)
+        );
         assert_eq!(frame("20").lines(), ["macsec:signed unknown -"]);
         assert_eq!(frame("4c").lines(), ["macsec:encrypted encrypted -"]);
         for tag in ["8c", "6c"] {

@@ -325,7 +325,8 @@ fn element<B: Bytes>(b: B, w: &mut Walk, at: u32) -> Option<u32> {
         }
         // The last two octets of the length; what is longer than they can say ends behind every segment.
         w.mem[CONTENT] = at.wrapping_add(2 + size);
-        w.mem[LENGTH] = if size == 1 { b.u8(at.wrapping_add(2))? as u32 } else { b.be16(at.wrapping_add(size))? as u32 };
+        w.mem[LENGTH] =
+            if size == 1 { b.u8(at.wrapping_add(2))? as u32 } else { b.be16(at.wrapping_add(size))? as u32 };
     }
     Some(head >> 8)
 }

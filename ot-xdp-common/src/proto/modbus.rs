@@ -518,7 +518,10 @@ mod tests {
         assert_eq!(s.paths(), ["modbus:3", "modbus:6"]);
         assert_eq!(s.flags, flags::LENGTH_LIE | flags::PIPELINED);
         let s = to("000100000017 01 10 0001 0001 02 0001 000200000006 01 05 0010 ff00 0000");
-        assert_eq!((s.paths(), s.flags & flags::LENGTH_LIE), (["modbus:16".into(), "modbus:5".into()].into(), flags::LENGTH_LIE));
+        assert_eq!(
+            (s.paths(), s.flags & flags::LENGTH_LIE),
+            (["modbus:16".into(), "modbus:5".into()].into(), flags::LENGTH_LIE)
+        );
         // Nothing that could be a request behind it; one that would reach beyond the first one's end; too short.
         for p in [
             "000100000008 01 03 000a 0002 0000",

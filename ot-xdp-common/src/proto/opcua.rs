@@ -34,13 +34,13 @@ const SIZE_MAX: u32 = 1 << 24;
 /// Largest policy, certificate chain or thumbprint.
 const FIELD_MAX: u32 = 8192;
 
-const HEL: u32 = 0x4845_4C;
-const ACK: u32 = 0x4143_4B;
-const ERR: u32 = 0x4552_52;
-const RHE: u32 = 0x5248_45;
-const OPN: u32 = 0x4F50_4E;
-const MSG: u32 = 0x4D53_47;
-const CLO: u32 = 0x434C_4F;
+const HEL: u32 = 0x0048_454C;
+const ACK: u32 = 0x0041_434B;
+const ERR: u32 = 0x0045_5252;
+const RHE: u32 = 0x0052_4845;
+const OPN: u32 = 0x004F_504E;
+const MSG: u32 = 0x004D_5347;
+const CLO: u32 = 0x0043_4C4F;
 
 /// Message types by number, as in a function's high half.
 const TYPES: [(u32, &str); 7] =

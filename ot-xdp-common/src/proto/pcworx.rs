@@ -45,7 +45,8 @@ impl Protocol for Pcworx {
         let (kind, code) = ((head >> 24) as u8, (head >> 16) as u8);
         let length = head & 0xFFFF;
         let dir = w.port_dir();
-        let fits = (kind == REQUEST && matches!(dir, Dir::Request)) || (kind == RESPONSE && matches!(dir, Dir::Response));
+        let fits =
+            (kind == REQUEST && matches!(dir, Dir::Request)) || (kind == RESPONSE && matches!(dir, Dir::Response));
         if !fits || length < 8 {
             return Step::REFUSE;
         }

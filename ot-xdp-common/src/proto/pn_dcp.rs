@@ -217,7 +217,10 @@ mod tests {
         assert_eq!(dcp("fefd0400d1a7388800000006050600020004").lines(), ["pn_dcp:4/0xfefd control! request"]);
         // Start transaction, name with an odd length and padding, reset.
         let s = dcp("fefd0400d1a738850000001a 050100020000 020200050001706c6300 050600020004 05020000");
-        assert_eq!((s.lines(), s.ops[0].function & 0xFFFF), (["pn_dcp:4/0xfefd control! request".into()].into(), 0x0506));
+        assert_eq!(
+            (s.lines(), s.ops[0].function & 0xFFFF),
+            (["pn_dcp:4/0xfefd control! request".into()].into(), 0x0506)
+        );
         assert_eq!(dcp("fefd0400d1a738850000000681010002aaaa").lines(), ["pn_dcp:4/0xfefd config! request"]);
         assert_eq!(dcp("fefd0400d1a738850000000609010002aaaa").class(), Class::Unknown);
     }

@@ -245,9 +245,18 @@ mod tests {
 
     #[test]
     fn cyclic_data_by_range() {
-        let s = layer2(ETHERTYPE, &hex("8000808080800000000000000000000000000000000000000000000000000000000000000000000000003535003500"));
+        let s = layer2(
+            ETHERTYPE,
+            &hex("8000808080800000000000000000000000000000000000000000000000000000000000000000000000003535003500"),
+        );
         assert_eq!((s.lines(), s.flags), (["pn_rt:0x8000 cyclic-io! publish".into()].into(), 0));
-        for (id, class) in [(0x0100, "cyclic-io!"), (0x3FFF, "cyclic-io!"), (0xFBFF, "cyclic-io!"), (0x3000, "unknown!"), (0x4000, "unknown!")] {
+        for (id, class) in [
+            (0x0100, "cyclic-io!"),
+            (0x3FFF, "cyclic-io!"),
+            (0xFBFF, "cyclic-io!"),
+            (0x3000, "unknown!"),
+            (0x4000, "unknown!"),
+        ] {
             let line = std::format!("pn_rt:{id:#06x} {class} publish");
             assert_eq!(layer2(ETHERTYPE, &u16::to_be_bytes(id)).lines(), [line]);
         }
@@ -259,7 +268,9 @@ mod tests {
 
     #[test]
     fn alarms_by_pdu_type() {
-        let alarm = |id: &str, pdu: &str| layer2(ETHERTYPE, &hex(&[id, "00010002", pdu, "11ffffffff001c0002001a01000002"].concat())).lines();
+        let alarm = |id: &str, pdu: &str| {
+            layer2(ETHERTYPE, &hex(&[id, "00010002", pdu, "11ffffffff001c0002001a01000002"].concat())).lines()
+        };
         assert_eq!(alarm("fc01", "11"), ["pn_rt:0xfc01 alarm publish"]);
         assert_eq!(alarm("fe01", "13"), ["pn_rt:0xfe01 response response"]);
         assert_eq!(alarm("fe01", "14"), ["pn_rt:0xfe01 control! publish"]);
@@ -268,7 +279,9 @@ mod tests {
 
     #[test]
     fn the_remote_service_interface_by_operation() {
-        let rsi = |pdu: &str, call: &str| layer2(ETHERTYPE, &hex(&["fe0200010002", pdu, "11ffffffff0010", call, "0000"].concat())).lines();
+        let rsi = |pdu: &str, call: &str| {
+            layer2(ETHERTYPE, &hex(&["fe0200010002", pdu, "11ffffffff0010", call, "0000"].concat())).lines()
+        };
         assert_eq!(rsi("25", "03000000"), ["pn_rt:0xfe02 write! request"]);
         assert_eq!(rsi("26", "03000000"), ["pn_rt:0xfe02 write response"]);
         assert_eq!(rsi("25", "04000000"), ["pn_rt:0xfe02 control! request"]);
@@ -281,7 +294,8 @@ mod tests {
         let cyclic = "c001 80808080000000000000000000000000 1234 35 00";
         assert_eq!(udp(34962, 34962, &hex(cyclic)).lines(), ["pn_rt:0xc001 cyclic-io! publish"]);
         assert_eq!(udp(34962, 40000, &hex(cyclic)).outcome, Outcome::Unparsed);
-        for near in [cyclic.replace("35 00", "75 00"), cyclic.replace("35 00", "35 01"), cyclic.replace("c001", "8001")] {
+        for near in [cyclic.replace("35 00", "75 00"), cyclic.replace("35 00", "35 01"), cyclic.replace("c001", "8001")]
+        {
             assert_eq!(udp(40000, 34962, &hex(&near)).outcome, Outcome::Unparsed, "{near}");
         }
         let alarm = "fc01 0001 0002 11 11 0000 ffff 0008 0001 0004 0100 0002";

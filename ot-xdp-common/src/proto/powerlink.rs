@@ -310,7 +310,10 @@ mod tests {
         let s = layer2(ETHERTYPE, &hex(SDO_WRITE));
         assert_eq!(s.lines(), ["powerlink:0x06/0x05/0x01 write! request"]);
         assert_eq!((s.ops[0].unit, s.ops[0].addr), (1, 0x60_0001));
-        assert_eq!(lines(&SDO_WRITE.replace("006001", "501f01")), ["powerlink:0x06/0x05/0x01 program-download! request"]);
+        assert_eq!(
+            lines(&SDO_WRITE.replace("006001", "501f01")),
+            ["powerlink:0x06/0x05/0x01 program-download! request"]
+        );
         assert_eq!(lines(&SDO_WRITE.replace("00010001", "00018001")), ["powerlink:0x06/0x05/0x01 write response"]);
         assert_eq!(lines(&["06f00105", &"00".repeat(16)].concat()), ["powerlink:0x06/0x05/0x00 session request"]);
     }

@@ -461,7 +461,8 @@ fn userdata<B: Bytes>(b: B, w: &Walk, parameter: u32, params: u32, data_len: u16
     let kind = if group == PBC { Kind::new(PBC_ROW.class, true).0 } else { USERDATA_FUNCTIONS[index as usize & 0xFFF] };
     let dir = DIRECTIONS[nibble as usize & 0xF];
     // Pushes come from the controller; one towards it is somebody's trick.
-    let changes = if matches!(dir, Dir::Publish) { w.hint == Hint::ToServer as u8 } else { !matches!(dir, Dir::Response) };
+    let changes =
+        if matches!(dir, Dir::Publish) { w.hint == Hint::ToServer as u8 } else { !matches!(dir, Dir::Response) };
     let mut op = found(USERDATA << 24 | nibble << 16 | index, kind, dir, changes);
     if index == READ_SZL
         && data_len >= SZL_HEAD

@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn a_command_that_goes_on_in_the_next_segment() {
-        let write = hex("500000ffff03002000 0400 0114 0000 640000 a8 0a00 00000000000000000000000000000000000000000000");
+        let write =
+            hex("500000ffff03002000 0400 0114 0000 640000 a8 0a00 00000000000000000000000000000000000000000000");
         let s = tcp(38014, 5007, &write[..20]);
         assert_eq!((s.outcome, s.flags), (Outcome::Continuation, flags::SPLIT));
         assert_eq!(tcp(38014, 5007, &write[..21]).lines(), ["slmp:0x1401 write! request"]);
@@ -336,7 +337,7 @@ mod tests {
 
     #[test]
     fn ascii_frames() {
-        let s = tcp(40000, 40001, b"500000FF03FF00001800040401" .as_slice());
+        let s = tcp(40000, 40001, b"500000FF03FF00001800040401".as_slice());
         assert_eq!(s.outcome, Outcome::NotOt);
         let s = tcp(40000, 5007, b"500000FF03FF000018000414010000D*0001000001");
         assert_eq!(s.lines(), ["slmp:0x1401 write! request"]);

@@ -72,8 +72,7 @@ static DIRS: [Dir; 32] = {
 impl Protocol for Trdp {
     const NAME: &'static str = "trdp";
     const TITLE: &'static str = "TRDP (IEC 61375-2-3)";
-    const BINDING: Binding =
-        Binding { tcp: &[MESSAGE_PORT], udp: &[DATA_PORT, MESSAGE_PORT], ethertypes: &[] };
+    const BINDING: Binding = Binding { tcp: &[MESSAGE_PORT], udp: &[DATA_PORT, MESSAGE_PORT], ethertypes: &[] };
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
@@ -119,7 +118,8 @@ mod tests {
     use crate::reason::Outcome;
     use crate::testing::{cuts, hex, tcp, udp};
 
-    const DATA: &str = "00000001 01005064 000003e8 00000000 00000000 00000003 00000000 00000000 00000000 ce487aea 48656c00";
+    const DATA: &str =
+        "00000001 01005064 000003e8 00000000 00000000 00000003 00000000 00000000 00000000 ce487aea 48656c00";
 
     #[test]
     fn process_and_message_data() {

@@ -46,7 +46,14 @@ impl Protocol for Vnetip {
         Ok(())
     }
 
-    fn rows(_each: &mut dyn FnMut(Row)) {}
+    fn rows(each: &mut dyn FnMut(Row)) {
+        each(Row {
+            function: 0,
+            name: "Vnet/IP message, content not public",
+            class: crate::op::Class::Unknown,
+            state_changing: true,
+        });
+    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ functions! {
     0x54 "Forward_Open of a safety connection" Session;
     0x5B "Large_Forward_Open of a safety connection" Session;
 }
-const _: () = assert!(SAFETY_OPEN[0x54] == CONNECTION_MANAGER_06[0x54] && SAFETY_OPEN[0x5B] == CONNECTION_MANAGER_06[0x5B]);
+const _: () =
+    assert!(SAFETY_OPEN[0x54] == CONNECTION_MANAGER_06[0x54] && SAFETY_OPEN[0x5B] == CONNECTION_MANAGER_06[0x5B]);
 
 functions! {
     FILE_37[128], file_rows, base 0x37 << 8;

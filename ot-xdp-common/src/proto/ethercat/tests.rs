@@ -31,7 +31,10 @@ fn registers_by_what_they_do() {
     // From register 0x100 to 0x12F.
     let long = "3c100500 0110 0001 3000 0000".to_owned() + &"00".repeat(32) + "03" + &"00".repeat(15) + "0000";
     let s = out(&long);
-    assert_eq!((s.lines(), s.ops[0].function, s.ops[0].unit), (["ethercat:5 control! request".into()].into(), 0x0003_1205, 0x1001));
+    assert_eq!(
+        (s.lines(), s.ops[0].function, s.ops[0].unit),
+        (["ethercat:5 control! request".into()].into(), 0x0003_1205, 0x1001)
+    );
     assert_eq!(out("0e10050001100005020000000100 0000").lines(), ["ethercat:5 config! request"]);
     assert_eq!(out("0e10040001103001020000000000 0000").lines(), ["ethercat:4 diagnostic request"]);
     assert_eq!(out("0e10040001100205020000000000 0000").lines(), ["ethercat:4 read request"]);
@@ -87,8 +90,14 @@ fn over_udp_and_tcp() {
     for near in [CYCLE.replace("2210", "2310"), CYCLE.replace("0480", "0400"), CYCLE.replace("00000c", "00000f")] {
         assert_eq!(udp(40000, 40001, &hex(&near)).outcome, Outcome::NotOt, "{near}");
     }
-    assert_eq!(udp(34980, 34980, &hex("1570010000801100010002300000004000000090000000")).lines(), ["ethercat:? unknown! -"]);
-    assert_eq!(udp(34980, 34980, &hex("1050 0a00000000130020 2308600000000000")).lines(), ["ethercat:coe_sdo/1 write! request"]);
+    assert_eq!(
+        udp(34980, 34980, &hex("1570010000801100010002300000004000000090000000")).lines(),
+        ["ethercat:? unknown! -"]
+    );
+    assert_eq!(
+        udp(34980, 34980, &hex("1050 0a00000000130020 2308600000000000")).lines(),
+        ["ethercat:coe_sdo/1 write! request"]
+    );
 }
 
 #[test]

@@ -12,12 +12,17 @@ use crate::testing::{hex, tcp, udp};
 
 const CLIENT: u16 = 50000;
 /// A TLS 1.2 client hello up to its cipher suites.
-const HELLO: &str = "1603010050010000 4c0303000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00000ac02bc02fc00ac0140035";
+const HELLO: &str =
+    "1603010050010000 4c0303000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00000ac02bc02fc00ac0140035";
 
 #[test]
 fn each_protocol_on_its_port() {
     let cases: [(u16, &str, &str); 27] = [
-        (3389, "0300002b26e00000000000436f6f6b69653a206d737473686173683d61646d696e0d0a0100080003000000", "rdp: remote-admin! request"),
+        (
+            3389,
+            "0300002b26e00000000000436f6f6b69653a206d737473686173683d61646d696e0d0a0100080003000000",
+            "rdp: remote-admin! request",
+        ),
         (3389, "0300000c02f0806400010b00", "rdp: remote-admin! request"),
         (445, "000000a4fe534d4240000100", "smb: file-transfer! request"),
         (139, "81000044204353", "netbios:ssn infrastructure request"),

@@ -36,7 +36,10 @@ fn jobs_of_each_class() {
 #[test]
 fn answers_change_nothing() {
     assert_eq!(from("0300001602f0803203000000030002000100000501ff").lines(), ["s7comm:ack_data/0x05 write response"]);
-    assert_eq!(from("0300001402f0803203000000180001000000001a").lines(), ["s7comm:ack_data/0x1a program-download response"]);
+    assert_eq!(
+        from("0300001402f0803203000000180001000000001a").lines(),
+        ["s7comm:ack_data/0x1a program-download response"]
+    );
     assert_eq!(from("0300001302f08032020000140000000000d241").lines(), ["s7comm:ack response response"]);
 }
 
