@@ -42,9 +42,9 @@ fn classes(word: &str) -> &'static [&'static str] {
         "control" | "control(blink)" => &["control", "diagnostic", "program-download", "config"],
         "program-download" => &["program-download"],
         "program-upload" => &["program-upload"],
-        "diagnostic" | "test" => &["diagnostic", "session", "control", "config", "unknown"],
+        "diagnostic" | "test" => &["diagnostic", "session", "control", "config", "unknown", "alarm"],
         "discovery" => &["discovery", "diagnostic"],
-        "session" | "link-layer" => &["session", "response"],
+        "session" | "link-layer" => &["session", "response", "read", "auth", "encrypted"],
         "file" => &["file"],
         "auth" => &["auth"],
         "config" | "time" => &["config", "write", "diagnostic", "response", "control"],
@@ -55,6 +55,12 @@ fn classes(word: &str) -> &'static [&'static str] {
         "eeprom-access" => &["config", "read"],
         "rw" => &["cyclic-io"],
         "unknown" | "op" => &["unknown", "session", "response"],
+        // Subscriptions of BACnet and MQTT are reads to come; a change of value is an alarm; C37.118 commands ask for data.
+        "session(cov)" | "subscribe" => &["read", "session"],
+        "read(cov-notif)" => &["alarm"],
+        "private" => &["unknown"],
+        "encrypted" => &["encrypted"],
+        "command" => &["discovery", "control"],
         _ => &[],
     }
 }
@@ -127,6 +133,7 @@ fn every_labelled_frame() {
                 || record.class.is_some_and(|c| {
                     accepted(label).contains(&c)
                         || (c == "response" && *from == "server")
+                        || (*label == "response" && record.direction == Some("response"))
                         || (*malformed == "1" && right_name)
                 });
             if !right_name || !right_class {
