@@ -23,6 +23,7 @@ use crate::walk::{Step, Walk};
 pub struct Mqtt;
 
 const CONNECT: u32 = 1;
+const CONNACK: u32 = 2;
 const PUBLISH: u32 = 3;
 /// `spBv1.0/`
 const SPARKPLUG: u64 = 0x7370_4276_312E_302F;
@@ -97,6 +98,10 @@ impl Protocol for Mqtt {
             return Step::REFUSE;
         }
         w.pdu_end = at + length;
+        // Two octets and few properties: a longer one that does not end here is something else on a client's port.
+        if packet == CONNACK && (length < 2 || (length > 2 && w.pdu_end > w.end)) {
+            return Step::REFUSE;
+        }
         if packet == CONNECT {
             let Some(name) = b.be32(at + 2) else { return Step::PARTIAL };
             let fits = b.be16(at) == Some(4) && name == 0x4D51_5454 || b.be16(at) == Some(6) && name == 0x4D51_4973;
