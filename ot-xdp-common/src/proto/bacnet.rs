@@ -180,7 +180,7 @@ impl Protocol for Bacnet {
             return Step::REFUSE;
         }
         // The network layer's version octet tells BACnet from other traffic where the length does not fit.
-        let carries = CARRIES[function as usize & 15];
+        let carries = CARRIES[b.index::<15>(function as u32)];
         let at = if function == FORWARDED { off + 10 } else { off + 4 };
         let fits = off + length == w.end;
         if !fits && (w.strict() || off + length > w.end) {
@@ -260,7 +260,7 @@ fn network<B: Bytes>(b: B, w: &mut Walk) -> Step {
     if pdu > ABORT {
         return malformed(w);
     }
-    let mut skip = SERVICE_AT[pdu as usize & 15] as u32;
+    let mut skip = SERVICE_AT[b.index::<15>(pdu)] as u32;
     if first & SEGMENTED != 0 && (pdu == CONFIRMED_REQUEST || pdu == COMPLEX_ACK) {
         skip += 2;
     }

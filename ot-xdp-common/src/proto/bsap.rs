@@ -122,7 +122,7 @@ fn message<B: Bytes>(b: B, at: u32) -> (u32, u8) {
     if app == RDB {
         (function | (low as u32) << 16, DATABASE[low as usize])
     } else if app == RDB_EXTENDED {
-        let kind = if word < 0x800 { EXTENDED[word as usize & 0x7FF] } else { Kind::UNLISTED.0 };
+        let kind = if word < 0x800 { EXTENDED[b.index::<0x7FF>(word as u32)] } else { Kind::UNLISTED.0 };
         (function | ((word & 0x7FFF) as u32) << 16, kind)
     } else {
         (function, APPLICATION[app as usize])
@@ -166,7 +166,10 @@ impl Protocol for Bsap {
         let Some(count) = b.le16(off + 2) else { return Step::REFUSE };
         let Some(function) = b.le16(off + 4) else { return Step::REFUSE };
         let Some(_) = b.le32(off + 10) else { return Step::REFUSE };
-        if (head != HEAD && head != HEAD_LONG) || function > 0xFF || KNOWN[function as usize & 0xFF] == 0 || w.strict()
+        if (head != HEAD && head != HEAD_LONG)
+            || function > 0xFF
+            || KNOWN[b.index::<0xFF>(function as u32)] == 0
+            || w.strict()
         {
             return Step::REFUSE;
         }

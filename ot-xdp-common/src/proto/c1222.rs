@@ -188,7 +188,7 @@ impl Protocol for C1222 {
             let Some(word) = b.be32(at) else { return Step::PARTIAL };
             let tag = word >> 24;
             let (head, size) = header(word);
-            let allowed = ELEMENT[tag as usize & 0xFF];
+            let allowed = ELEMENT[b.index::<0xFF>(tag)];
             if allowed == 0 || head == 0 {
                 return Step::REFUSE;
             }

@@ -83,8 +83,8 @@ impl Protocol for Cclink {
         let Some(head) = b.be64(off) else { return Step::REFUSE };
         if w.hint == Hint::EtherType as u8 {
             let frame = (head >> 56) as u32;
-            let kind = FRAMES[frame as usize & 0xFF];
-            w.push(op::<Cclink>(IS_LAYER2 | frame, kind, DIRECTIONS[frame as usize & 0xFF], 0));
+            let kind = FRAMES[b.index::<0xFF>(frame)];
+            w.push(op::<Cclink>(IS_LAYER2 | frame, kind, DIRECTIONS[b.index::<0xFF>(frame)], 0));
             return Step::DONE;
         }
         let Some(length) = b.le16(off + 7) else { return Step::REFUSE };
@@ -107,7 +107,7 @@ impl Protocol for Cclink {
             return Step::REFUSE;
         }
         let known = command >> 8 == 0x0E;
-        let kind = if known { COMMANDS[command as usize & 0xFF] } else { Kind::UNLISTED.0 };
+        let kind = if known { COMMANDS[b.index::<0xFF>(command as u32)] } else { Kind::UNLISTED.0 };
         w.push(op::<Cclink>(command as u32, kind, Dir::Request, 0));
         Step::DONE
     }

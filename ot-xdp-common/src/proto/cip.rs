@@ -166,7 +166,7 @@ fn reply<B: Bytes>(b: B, w: &mut Walk, off: u32, end: u32, head: u32) -> Step {
         return next(b, w);
     }
     let service = head >> 8 & 0x7F;
-    w.push(op::<Cip>(service, REPLY_KINDS[service as usize & 0x7F], Dir::Response, w.mem[mem::UNIT]));
+    w.push(op::<Cip>(service, REPLY_KINDS[b.index::<0x7F>(service)], Dir::Response, w.mem[mem::UNIT]));
     if service != MULTIPLE || w.mem[mem::WALKED] != 0 {
         return next(b, w);
     }
@@ -262,7 +262,7 @@ fn path<B: Bytes>(b: B, w: &mut Walk, from: u32, to: u32) -> bool {
             } else {
                 w.mem[mem::OBJECT] = value << 16;
                 // A class without services of its own leaves the meaning to the one in front of it.
-                let table = if value > 0xFF { 0 } else { CLASSES[value as usize & 0xFF] };
+                let table = if value > 0xFF { 0 } else { CLASSES[b.index::<0xFF>(value)] };
                 if table != 0 {
                     w.mem[mem::TABLE] = w.mem[mem::TABLE] & SYMBOLIC | table as u32;
                 }

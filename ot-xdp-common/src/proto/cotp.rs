@@ -81,7 +81,7 @@ impl Protocol for Cotp {
         let Some(head) = b.be32(off + 3) else { return unread(w) };
         let li = (head >> 16) & 0xFF;
         let code = (head >> 8) & 0xF0;
-        let kind = TPDUS[code as usize & 0xFF];
+        let kind = TPDUS[b.index::<0xFF>(code)];
         if kind == Kind::UNLISTED.0 || (strict && (code != DATA || li != DATA_LI)) {
             return Step::REFUSE;
         }

@@ -46,7 +46,7 @@ impl Protocol for Crimson {
             return Step::REFUSE;
         }
         w.pdu_end = off + 2 + length;
-        let kind = FUNCTIONS[register as usize & 0xFF];
+        let kind = FUNCTIONS[b.index::<0xFF>(register)];
         let known = kind != Kind::UNLISTED.0;
         if (!known && w.pdu_end != w.end) || (w.strict() && (!known || w.pdu_end != w.end)) {
             return Step::REFUSE;

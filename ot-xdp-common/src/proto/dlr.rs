@@ -69,7 +69,7 @@ impl Protocol for Dlr {
             return Step::REFUSE;
         }
         w.pdu_end = w.end;
-        let mut found = op::<Dlr>(of, TYPES[of as usize & 0xFF], DIRECTIONS[of as usize & 0xFF], 0);
+        let mut found = op::<Dlr>(of, TYPES[b.index::<0xFF>(of)], DIRECTIONS[b.index::<0xFF>(of)], 0);
         if of == BEACON {
             found.addr = b.u8(off + HEAD + 1).unwrap_or(0) as u32;
         }

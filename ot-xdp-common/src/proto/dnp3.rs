@@ -198,7 +198,7 @@ impl Protocol for Dnp3 {
         }
         let length = (head >> 40) as u32 & 0xFF;
         let control = (head >> 32) as u8;
-        let carries = CARRIES[(head >> 32) as usize & 0x4F];
+        let carries = CARRIES[b.index::<0x4F>((head >> 32) as u32)];
         let intact = header_crc(b, head) == crc;
         if w.strict() && (!intact || length < LENGTH_MIN || carries == 0) {
             return Step::REFUSE;
@@ -233,7 +233,7 @@ impl Protocol for Dnp3 {
             return done;
         }
         let mut function = front >> 8 & 0xFF;
-        let mut kind = FUNCTIONS[(front >> 8) as usize & 0xFF];
+        let mut kind = FUNCTIONS[b.index::<0xFF>(front >> 8)];
         if !master || data < WITH_OBJECT {
             w.push(op::<Dnp3>(function, kind, dir, unit));
             return done;
@@ -250,7 +250,7 @@ impl Protocol for Dnp3 {
         }
         let mut found = op::<Dnp3>(function, kind, dir, unit);
         if data >= WITH_RANGE {
-            range(b, off, QUALIFIERS[(object >> 8) as usize & 0xFF], &mut found);
+            range(b, off, QUALIFIERS[b.index::<0xFF>(object >> 8)], &mut found);
         }
         w.push(found);
         done

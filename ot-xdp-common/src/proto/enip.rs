@@ -101,7 +101,7 @@ impl Protocol for Enip {
         let Some(head) = b.be32(off) else { return few(b, w) };
         let command = head >> 24;
         let length = swap(head);
-        let kind = COMMANDS[command as usize & 0xFF];
+        let kind = COMMANDS[b.index::<0xFF>(command)];
         if head & 0x00FF_0000 != 0 || kind == Kind::UNLISTED.0 {
             return Step::REFUSE;
         }
@@ -124,7 +124,7 @@ impl Protocol for Enip {
         let mut dir = w.port_dir();
         if status != 0 {
             dir = Dir::Response;
-        } else if LISTS[command as usize & 0xFF] {
+        } else if LISTS[b.index::<0xFF>(command)] {
             dir = if length == 0 { Dir::Request } else { Dir::Response };
         } else if command == REGISTER_SESSION && matches!(dir, Dir::Unknown) {
             dir = if session == 0 { Dir::Request } else { Dir::Response };
@@ -218,7 +218,11 @@ fn unread(w: &Walk) -> Step {
 #[inline(always)]
 fn few<B: Bytes>(b: B, w: &Walk) -> Step {
     let Some(command) = b.le16(w.off) else { return unread(w) };
-    if command > 0xFF || COMMANDS[command as usize & 0xFF] == Kind::UNLISTED.0 { Step::REFUSE } else { unread(w) }
+    if command > 0xFF || COMMANDS[b.index::<0xFF>(command as u32)] == Kind::UNLISTED.0 {
+        Step::REFUSE
+    } else {
+        unread(w)
+    }
 }
 
 #[cfg(test)]

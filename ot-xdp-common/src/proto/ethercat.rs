@@ -270,7 +270,7 @@ fn other<B: Bytes>(b: B, w: &mut Walk, of: u32, end: u32) -> Step {
     }
     let dir = if of == GATEWAY { w.port_dir() } else { Dir::Unknown };
     let mut function = IS_FRAME | of;
-    let mut kind = tables::frame(of);
+    let mut kind = tables::frame(b, of);
     let at = w.off + HEAD;
     let mut sdo = 0;
     if of == GATEWAY {
@@ -278,7 +278,9 @@ fn other<B: Bytes>(b: B, w: &mut Walk, of: u32, end: u32) -> Step {
     }
     if sdo != 0 {
         push_sdo(b, w, sdo, 0, dir, false);
-    } else {
+    }
+    // A request whose SDO command is cut off is the mailbox's.
+    if w.n_ops == w.pdu_ops {
         w.push(op::<Ethercat>(function, kind, dir, 0));
     }
     Step::DONE

@@ -182,7 +182,7 @@ impl Protocol for EtherSbus {
             return Step::DONE;
         }
         let Some(command) = b.u8(off + 10) else { return Step::REFUSE };
-        let kind = COMMANDS[command as usize & 0xFF];
+        let kind = COMMANDS[b.index::<0xFF>(command as u32)];
         if length < REQUEST_MIN || (w.strict() && kind == Kind::UNLISTED.0) {
             return Step::REFUSE;
         }

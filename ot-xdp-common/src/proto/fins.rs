@@ -176,7 +176,7 @@ impl Protocol for Fins {
         if head & 0xBEFF_F880_0000_8000 != 1 << 63 {
             return if at == off { Step::REFUSE } else { Step::MALFORMED };
         }
-        let units = UNITS[(head >> 16) as usize & 0xFF] & UNITS[(tail >> 24) as usize & 0xFF];
+        let units = UNITS[b.index::<0xFF>((head >> 16) as u32)] & UNITS[b.index::<0xFF>(tail >> 24)];
         if at == off && w.strict() && (units == 0 || known == Kind::UNLISTED.0) {
             return Step::REFUSE;
         }

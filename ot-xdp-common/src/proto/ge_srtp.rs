@@ -113,7 +113,7 @@ impl Protocol for GeSrtp {
         let Some(service) = b.u8(at) else { return Step::PARTIAL };
         let selector = b.u8(at + 1).unwrap_or(0) as u32;
         let range = b.le32(at + 2).unwrap_or(0);
-        let known = SERVICES[service as usize & 0xFF];
+        let known = SERVICES[b.index::<0xFF>(service as u32)];
         if w.strict() && known == Kind::UNLISTED.0 {
             return Step::REFUSE;
         }

@@ -171,7 +171,7 @@ fn management<B: Bytes, P: Number>(b: B, w: &mut Walk, first: u32, unit: u32) {
     let found = if choice == REQUESTS {
         let service = b.u8(at + skip).unwrap_or(0) as u32;
         let function = MANAGEMENT | choice << 8 | service << 16;
-        op::<P>(function, SERVICES[service as usize & 0xFF], Dir::Request, unit)
+        op::<P>(function, SERVICES[b.index::<0xFF>(service)], Dir::Request, unit)
     } else if choice == RESPONSES {
         op::<P>(MANAGEMENT | choice << 8, DIRECTIONS[RESPONSES as usize], Dir::Response, unit)
     } else {

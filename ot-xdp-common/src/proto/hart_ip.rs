@@ -151,7 +151,7 @@ impl Protocol for HartIp {
         let Some(head) = b.be32(off) else { return Step::REFUSE };
         let version = head >> 24;
         let id = head >> 8 & 0xFF;
-        let dir = DIRS[(head >> 16) as usize & 15];
+        let dir = DIRS[b.index::<15>(head >> 16)];
         if version == 0 || version > 2 || id > 5 || matches!(dir, Dir::Unknown) || head & 0x00F0_0000 != 0 {
             return Step::REFUSE;
         }
@@ -165,7 +165,7 @@ impl Protocol for HartIp {
             return Step::REFUSE;
         }
         let mut function = id;
-        let mut kind = MESSAGES[id as usize & 0xFF];
+        let mut kind = MESSAGES[b.index::<0xFF>(id)];
         let mut unit = 0;
         if id == TOKEN && length > HEAD {
             let Some(delimiter) = b.u8(off + HEAD) else { return Step::PARTIAL };

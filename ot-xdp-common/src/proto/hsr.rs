@@ -19,8 +19,7 @@ impl Protocol for Hsr {
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
-        let at = w.off;
-        prp::tlvs::<B, Hsr>(b, w, at)
+        prp::tlv::<B, Hsr>(b, w)
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {

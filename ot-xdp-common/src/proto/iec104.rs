@@ -297,7 +297,7 @@ impl Protocol for Iec104 {
         if octet & 1 == 0 {
             return information(b, w, length, rest);
         }
-        let kind = CONTROLS[(head >> 8) as usize & 0xFF];
+        let kind = CONTROLS[b.index::<0xFF>(head >> 8)];
         let supervisory = octet & 3 == 1;
         // S: nothing but its two bits and the receive sequence number. U: one function, and zeros.
         let valid = if supervisory {
@@ -309,7 +309,7 @@ impl Protocol for Iec104 {
         if w.strict() && (!valid || supervisory && w.pdus == 0 && w.pdu_end != w.end) {
             return Step::REFUSE;
         }
-        let told = CONTROL_DIR[(head >> 8) as usize & 0xFF];
+        let told = CONTROL_DIR[b.index::<0xFF>(head >> 8)];
         let dir = if matches!(told, Dir::Unknown) { w.port_dir() } else { told };
         w.push(op::<Iec104>(octet | if supervisory { S } else { U }, kind, dir, 0));
         if valid { Step::DONE } else { Step::MALFORMED }
@@ -355,7 +355,7 @@ fn information<B: Bytes>(b: B, w: &mut Walk, length: u32, rest: u16) -> Step {
     if shape == MONITOR {
         dir = Dir::Response;
     } else if shape == COMMAND {
-        let told = CAUSE_DIR[(asdu >> 8) as usize & 0x3F];
+        let told = CAUSE_DIR[b.index::<0x3F>(asdu >> 8)];
         if !matches!(told, Dir::Unknown) {
             dir = told;
         }

@@ -58,7 +58,7 @@ impl Protocol for Lantronix {
         } else {
             w.port_dir()
         };
-        w.push(op::<Lantronix>(code, FUNCTIONS[code as usize & 0xFF], dir, 0));
+        w.push(op::<Lantronix>(code, FUNCTIONS[b.index::<0xFF>(code)], dir, 0));
         Step::DONE
     }
 

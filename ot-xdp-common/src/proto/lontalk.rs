@@ -135,7 +135,7 @@ fn pdu<B: Bytes>(b: B, w: &mut Walk, at: u32) {
     }
     let session = kind == SESSION_PDU;
     let mut found = op::<Lontalk>(PDU | DATA as u32 | (code as u32) << 8, 0, Dir::Request, 0);
-    let mut known = CODES[code as usize & 0x7F];
+    let mut known = CODES[b.index::<0x7F>(code as u32)];
     if code >= 0x80 {
         known = Kind::new(if session { Class::Read } else { Class::Write }, !session).0;
         let low = if kind == APPLICATION_PDU { b.u8(at + 1) } else { b.u8(at + 2) };
@@ -163,7 +163,7 @@ impl Protocol for Lontalk {
         if head >> 16 != size || (head >> 8) as u8 != 1 || code > 0x7F || start > size || w.strict() {
             return Step::REFUSE;
         }
-        let way = TYPE[code as usize & 0x7F];
+        let way = TYPE[b.index::<0x7F>(code as u32)];
         if way == 0 {
             return Step::REFUSE;
         }

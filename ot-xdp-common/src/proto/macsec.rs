@@ -68,7 +68,7 @@ impl Protocol for Macsec {
         if hidden != 0 {
             w.flags |= flags::ENCRYPTED;
         }
-        w.push(op::<Macsec>(hidden, FUNCTIONS[hidden as usize & 1], Dir::Unknown, tag & 3));
+        w.push(op::<Macsec>(hidden, FUNCTIONS[b.index::<1>(hidden)], Dir::Unknown, tag & 3));
         Step::DONE
     }
 

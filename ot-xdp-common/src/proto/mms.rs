@@ -341,7 +341,7 @@ fn short(w: &mut Walk) -> Step {
 #[inline(always)]
 fn session<B: Bytes>(b: B, w: &mut Walk, first: u32) -> Step {
     let off = w.off;
-    let kind = SPDUS[first as usize & 0xFF];
+    let kind = SPDUS[b.index::<0xFF>(first)];
     if kind != Kind::UNLISTED.0 {
         let Some(size) = b.u8(off + 1) else { return short(w) };
         if w.mem[0] & STRICT != 0 || off + 2 + size as u32 != w.inner_end {
@@ -365,7 +365,7 @@ fn session<B: Bytes>(b: B, w: &mut Walk, first: u32) -> Step {
     }
     let tag = if first == CONNECT { INITIATE_REQUEST } else { INITIATE_RESPONSE };
     forget_empty(w);
-    w.push(op::<Mms>(tag << 16 | NONE, PDUS[tag as usize & 0xFF], DIRECTIONS[tag as usize & 0xFF], 0));
+    w.push(op::<Mms>(tag << 16 | NONE, PDUS[b.index::<0xFF>(tag)], DIRECTIONS[b.index::<0xFF>(tag)], 0));
     Step::DONE
 }
 
@@ -407,7 +407,7 @@ fn foreign(w: &mut Walk) -> Step {
 #[inline(always)]
 fn pdu<B: Bytes>(b: B, w: &mut Walk, at: u32) -> Step {
     let Some(tag) = element(b, w, at) else { return short(w) };
-    let mut kind = PDUS[tag as usize & 0xFF];
+    let mut kind = PDUS[b.index::<0xFF>(tag)];
     if kind == Kind::UNLISTED.0 {
         return foreign(w);
     }
@@ -417,7 +417,7 @@ fn pdu<B: Bytes>(b: B, w: &mut Walk, at: u32) -> Step {
     if strict && (!exact || w.mem[0] & LAST == 0) {
         return foreign(w);
     }
-    let mut dir = DIRECTIONS[tag as usize & 0xFF];
+    let mut dir = DIRECTIONS[b.index::<0xFF>(tag)];
     if matches!(dir, Dir::Unknown) {
         dir = w.port_dir();
     }

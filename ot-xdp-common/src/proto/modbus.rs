@@ -233,7 +233,7 @@ pub(super) const LATER: u32 = 0xFFFF;
 #[inline(always)]
 pub(super) fn operation<B: Bytes>(b: B, at: u32, code: u8, dir: Dir, unit: u32) -> Op {
     let function = (code & 0x7F) as u32;
-    let mut kind = FUNCTIONS[code as usize & 0x7F];
+    let mut kind = FUNCTIONS[b.index::<0x7F>(code as u32)];
     if code & 0x80 != 0 {
         let reason = b.u8(at + 1).unwrap_or(0) & 0x7F;
         return op::<Modbus>(function | EXCEPTION | (reason as u32) << 24, kind, Dir::Response, unit);
@@ -276,8 +276,11 @@ impl Protocol for Modbus {
             return rtu(w);
         }
         // Reading from register 0 on looks like an MBAP header of another length.
-        let listed = FUNCTIONS[code as usize & 0x7F] != Kind::UNLISTED.0;
-        if (end != w.end || length == 2 || !listed) && w.mem[0] == 0 && REQUEST[(head >> 48) as usize & 0x7F] != 0 {
+        let listed = FUNCTIONS[b.index::<0x7F>(code as u32)] != Kind::UNLISTED.0;
+        if (end != w.end || length == 2 || !listed)
+            && w.mem[0] == 0
+            && REQUEST[b.index::<0x7F>((head >> 48) as u32)] != 0
+        {
             return rtu(w);
         }
         let dir = w.port_dir();
@@ -439,7 +442,7 @@ fn lies<B: Bytes>(b: B, w: &mut Walk, rule: Rule, want: u32, length: u32) -> Ste
         return if w.pdu_end > w.end && hidden + 8 > w.end { Step::PARTIAL } else { Step::DONE };
     };
     let size = ((next >> 16) & 0xFFFF) as u32;
-    let known = FUNCTIONS[next as usize & 0x7F] != Kind::UNLISTED.0;
+    let known = FUNCTIONS[b.index::<0x7F>(next as u32)] != Kind::UNLISTED.0;
     if (next >> 32) & 0xFFFF == 0 && known && size >= 2 && hidden + MBAP + size <= w.pdu_end {
         w.pdu_end = hidden;
     }

@@ -62,12 +62,12 @@ impl Protocol for ModbusRtu {
         let rest = w.end - off;
         let Some(head) = b.be16(off) else { return back(w) };
         let code = head as u8;
-        let (ask, answer) = (REQUEST[head as usize & 0xFF], RESPONSE[head as usize & 0xFF]);
+        let (ask, answer) = (REQUEST[b.index::<0xFF>(head as u32)], RESPONSE[b.index::<0xFF>(head as u32)]);
         let mut dir = w.port_dir();
         let size = if w.strict() {
             let told = mbap(b, w);
             if told != NO {
-                w.push(operation(b, off + 7, b.u8(off + 7).unwrap_or(0), DIRS[told as usize & 3], unit(b, off + 6)));
+                w.push(operation(b, off + 7, b.u8(off + 7).unwrap_or(0), DIRS[b.index::<3>(told)], unit(b, off + 6)));
                 return Step::DONE;
             }
             if rest < FRAME_MIN {
@@ -77,7 +77,7 @@ impl Protocol for ModbusRtu {
             if told == NO || ask >> 8 == AT_LEAST {
                 return Step::REFUSE;
             }
-            dir = DIRS[told as usize & 3];
+            dir = DIRS[b.index::<3>(told)];
             rest
         } else {
             let rule = if matches!(dir, Dir::Response) { answer } else { ask };

@@ -63,7 +63,7 @@ impl Protocol for Moxa {
         if response {
             w.push(op::<Moxa>(code, Kind::new(Class::Response, false).0, Dir::Response, 0));
         } else {
-            w.push(op::<Moxa>(code, FUNCTIONS[code as usize & 0x7F], Dir::Request, 0));
+            w.push(op::<Moxa>(code, FUNCTIONS[b.index::<0x7F>(code)], Dir::Request, 0));
         }
         Step::DONE
     }

@@ -65,12 +65,12 @@ impl Protocol for Mqtt {
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
         let Some(head) = b.be16(off) else {
-            let waits = !w.strict() && b.u8(off).is_some_and(|x| FLAGS[(x >> 4) as usize & 15] == x & 15);
+            let waits = !w.strict() && b.u8(off).is_some_and(|x| FLAGS[b.index::<15>((x >> 4) as u32)] == x & 15);
             return if waits { Step::PARTIAL } else { Step::REFUSE };
         };
         let packet = (head >> 12) as u32;
         let flags = (head >> 8) as u8 & 15;
-        let wanted = FLAGS[packet as usize & 15];
+        let wanted = FLAGS[b.index::<15>(packet)];
         if (wanted != 0xFF && flags != wanted) || flags & 6 == 6 {
             return Step::REFUSE;
         }
@@ -93,7 +93,7 @@ impl Protocol for Mqtt {
                 }
             }
         }
-        let longest = LONGEST[packet as usize & 15] as u32;
+        let longest = LONGEST[b.index::<15>(packet)] as u32;
         if longest != 0 && length >= longest {
             return Step::REFUSE;
         }
@@ -112,7 +112,7 @@ impl Protocol for Mqtt {
             return Step::REFUSE;
         }
         let dir = w.port_dir();
-        let mut kind = PACKETS[packet as usize & 0xFF];
+        let mut kind = PACKETS[b.index::<0xFF>(packet)];
         if packet == PUBLISH {
             let Some(topic) = b.be16(at) else { return Step::PARTIAL };
             let end = at + 2 + topic as u32;

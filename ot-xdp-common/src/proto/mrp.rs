@@ -71,11 +71,11 @@ impl Protocol for Mrp {
             if of == 0 {
                 break;
             }
-            let (mut function, mut kind) = (of, TYPES[of as usize & 0xFF]);
+            let (mut function, mut kind) = (of, TYPES[b.index::<0xFF>(of)]);
             if of == OPTION {
                 let within = b.u8(at + 8).unwrap_or(0) as u32;
                 function |= within << 8;
-                kind = OPTIONS[within as usize & 0xFF];
+                kind = OPTIONS[b.index::<0xFF>(within)];
             }
             if of != COMMON {
                 w.push(op::<Mrp>(function, kind, Dir::Publish, 0));

@@ -195,15 +195,22 @@ impl Protocol for Opcua {
         if kind == 5 {
             // Policy, certificate, thumbprint: a length of -1 stands for none.
             at = off + 12;
-            for _ in 0..3 {
+            for i in 0..3 {
                 let Some(field) = b.le32(at) else {
+                    // The step at the type of the service finds the octets missing.
                     at = w.end;
                     break;
                 };
-                if field != u32::MAX && field > FIELD_MAX {
+                let length = if field == u32::MAX { 0 } else { field };
+                if length > FIELD_MAX {
                     return Step::REFUSE;
                 }
-                at += 4 + if field == u32::MAX { 0 } else { field };
+                if i == 1 && length != 0 {
+                    // Whoever shows a certificate encrypts what follows (OPC 10000-6 cl. 6.7.4).
+                    w.push(op::<Opcua>(kind << 16, Kind::new(Class::Session, false).0, w.port_dir(), unit));
+                    return Step::DONE;
+                }
+                at += 4 + length;
             }
             at += 8;
         }
@@ -213,9 +220,8 @@ impl Protocol for Opcua {
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
-        let name = TYPES.get((function >> 16) as usize & 7).map_or("?", |_| "");
-        let kind = (function >> 16 & 7).wrapping_sub(1) as usize;
-        out.write_str(TYPES.get(kind).map_or(name, |(_, text)| text))?;
+        let kind = (function >> 16).wrapping_sub(1) as usize;
+        out.write_str(TYPES.get(kind).map_or("?", |(_, text)| text))?;
         if function & 0xFFFF != 0 { write!(out, "/{}", function & 0xFFFF) } else { Ok(()) }
     }
 
@@ -248,10 +254,10 @@ fn service<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let at = w.off;
     let carrier = kind << 16;
     let Some(form) = b.be32(at) else {
-        if kind != 5 && w.pdu_end > w.end {
+        if w.pdu_end > w.end {
             return Step::PARTIAL;
         }
-        // Behind the octets that are joined, or a chunk without a body.
+        // A chunk without a body.
         w.push(op::<Opcua>(carrier, Kind::new(Class::Session, false).0, w.port_dir(), unit));
         return Step::DONE;
     };
@@ -264,7 +270,8 @@ fn service<B: Bytes>(b: B, w: &mut Walk) -> Step {
     } else {
         0
     };
-    let known = id != 0 && id < 1024 && SERVICES[id as usize & 1023] != Kind::UNLISTED.0;
+    let class = SERVICES[b.index::<1023>(id)];
+    let known = id != 0 && id < 1024 && class != Kind::UNLISTED.0;
     if !known {
         let further = form >> 24 <= 2 && form >> 16 & 0xFF == 0 && id != 0;
         if chunk != b'F' || !further {
@@ -277,7 +284,6 @@ fn service<B: Bytes>(b: B, w: &mut Walk) -> Step {
         w.push(op::<Opcua>(carrier | id, Kind::UNLISTED.0, w.port_dir(), unit));
         return Step::DONE;
     }
-    let class = SERVICES[id as usize & 1023];
     let dir = if Kind(class).class() == Class::Response as u8 { Dir::Response } else { Dir::Request };
     w.push(op::<Opcua>(carrier | id, class, dir, unit));
     Step::DONE

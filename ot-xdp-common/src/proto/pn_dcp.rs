@@ -154,7 +154,7 @@ fn blocks<B: Bytes>(b: B, w: &mut Walk, begin: u32, end: u32, carrier: u8) -> (u
         let option = block >> 24;
         let suboption = (block >> 16) & 0xFF;
         let index = if option == CONTROL { 0x100 | suboption } else { option };
-        let found = (RANKED[index as usize & 0x1FF] as u32) << 16 | block >> 16;
+        let found = (RANKED[b.index::<0x1FF>(index)] as u32) << 16 | block >> 16;
         if found >> 24 > w.mem[0] >> 24 {
             w.mem[0] = found;
         }

@@ -158,7 +158,7 @@ impl Protocol for PnRt {
         if id == ALARM_HIGH || id == ALARM_LOW || id == RSI {
             return acyclic(b, w, id);
         }
-        w.push(op::<PnRt>(id as u32, KINDS[(id >> 8) as usize & 0xFF], Dir::Publish, 0));
+        w.push(op::<PnRt>(id as u32, KINDS[b.index::<0xFF>((id >> 8) as u32)], Dir::Publish, 0));
         Step::DONE
     }
 
@@ -206,7 +206,7 @@ fn acyclic<B: Bytes>(b: B, w: &mut Walk, id: u16) -> Step {
     let Some(head) = b.u8(off + 6) else { return Step::REFUSE };
     let pdu = (head & 0xF) as u32;
     let mut function = id as u32 | pdu << TYPE;
-    let mut kind = ALARM_PDUS[pdu as usize & 0xF];
+    let mut kind = ALARM_PDUS[b.index::<0xF>(pdu)];
     if id == RSI && pdu >= FREQ {
         kind = Kind::new(Class::Session, true).0;
         // Only the first fragment, at offset 0, says what is asked.
@@ -214,7 +214,7 @@ fn acyclic<B: Bytes>(b: B, w: &mut Walk, id: u16) -> Step {
             && call & 0x00FF_FFFF == 0
         {
             let operation = (call >> 24) & 0x1F;
-            kind = RSI_OPERATIONS[operation as usize & 0x1F];
+            kind = RSI_OPERATIONS[b.index::<0x1F>(operation)];
             function |= operation << DETAIL | HAS_DETAIL;
         }
     } else if pdu == DATA
@@ -223,7 +223,7 @@ fn acyclic<B: Bytes>(b: B, w: &mut Walk, id: u16) -> Step {
         let alarm = (alarm & 0xFF) as u32;
         function |= alarm << DETAIL | HAS_DETAIL;
     }
-    w.push(op::<PnRt>(function, kind, DIRECTIONS[pdu as usize & 0xF], 0));
+    w.push(op::<PnRt>(function, kind, DIRECTIONS[b.index::<0xF>(pdu)], 0));
     Step::DONE
 }
 

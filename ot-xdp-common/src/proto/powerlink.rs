@@ -167,7 +167,7 @@ impl Protocol for Powerlink {
         let from = (head >> 8) & 0xFF;
         // One PDU a frame; behind it is padding.
         w.pdu_end = w.end;
-        let kind = TYPES[of as usize & 0xFF];
+        let kind = TYPES[b.index::<0xFF>(of)];
         // SoC, SoA, AMNI, AInv and PReq come from the managing node, and polls go to one node.
         let managed = 1 << (of & 0xF) & (1 << SOC | 1 << PREQ | 1 << 5 | 1 << 7 | 1 << 0xD) != 0;
         let named = of < 16 && (kind != Kind::UNLISTED.0 || of == ASND);
@@ -185,7 +185,7 @@ impl Protocol for Powerlink {
             size = octets as u32;
             fits = size <= PDO_MAX && off + PDO + size <= w.end;
         }
-        let mut found = op::<Powerlink>(of, kind, DIRECTIONS[of as usize & 0xFF], unit);
+        let mut found = op::<Powerlink>(of, kind, DIRECTIONS[b.index::<0xFF>(of)], unit);
         found.span = size;
         w.push(found);
         if fits { Step::DONE } else { Step::MALFORMED }
@@ -229,8 +229,8 @@ fn asnd<B: Bytes>(b: B, w: &mut Walk, service: u32, unit: u32) -> Step {
         return Step::DONE;
     }
     let mut function = ASND | service << SERVICE;
-    let mut kind = SERVICES[service as usize & 0xFF];
-    let mut dir = ASND_DIRECTIONS[service as usize & 0xFF];
+    let mut kind = SERVICES[b.index::<0xFF>(service)];
+    let mut dir = ASND_DIRECTIONS[b.index::<0xFF>(service)];
     let mut addr = 0;
     if service == NMT_COMMAND || service == NMT_REQUEST {
         let Some(command) = b.u8(off + 4) else { return Step::PARTIAL };
@@ -244,7 +244,7 @@ fn asnd<B: Bytes>(b: B, w: &mut Walk, service: u32, unit: u32) -> Step {
         let Some(layer) = b.be16(off + 10) else { return Step::PARTIAL };
         let (flags, command) = ((layer >> 8) as u32, layer as u32 & 0xFF);
         function |= command << COMMAND;
-        kind = SDOS[command as usize & 0xFF];
+        kind = SDOS[b.index::<0xFF>(command)];
         dir = if flags & ANSWER == 0 { Dir::Request } else { Dir::Response };
         let segmentation = flags & SEGMENTATION;
         if command != 0 && segmentation < LATER_SEGMENT {

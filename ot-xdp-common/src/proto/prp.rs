@@ -33,6 +33,8 @@ const NODE_LAST: u32 = 23;
 const NODE_HSR: u32 = 22;
 /// Octets of an address.
 const ADDRESS: u32 = 6;
+/// How many TLVs are still looked at, in the memory between steps; 0 before the header.
+const LEFT: usize = 0;
 /// TLVs that are looked at.
 const TLVS: u32 = 3;
 
@@ -53,6 +55,9 @@ impl Protocol for Prp {
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
+        if w.mem[LEFT] != 0 {
+            return tlv::<B, Prp>(b, w);
+        }
         let off = w.off;
         let Some(to) = b.be64(0) else { return Step::REFUSE };
         let Some(head) = b.be64(off) else { return Step::REFUSE };
@@ -68,10 +73,8 @@ impl Protocol for Prp {
             return Step::REFUSE;
         }
         w.pdu_end = w.end;
-        if of >= NODE_HSR {
-            return w.inner(hsr::Hsr::NUMBER, at, w.end);
-        }
-        tlvs::<B, Prp>(b, w, at)
+        w.mem[LEFT] = TLVS;
+        w.inner(if of >= NODE_HSR { hsr::Hsr::NUMBER } else { Prp::NUMBER }, at, w.end)
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -88,20 +91,23 @@ fn is_node(of: u32) -> bool {
     of.wrapping_sub(NODE) <= NODE_LAST - NODE
 }
 
-/// The TLVs from `at` on, as operations of `P`.
+/// The TLV at [`Walk::off`], as an operation of `P`. A step for each: the verifier of Linux 6.1 loses count of operations
+/// that a loop pushes.
 #[inline(always)]
-pub(super) fn tlvs<B: Bytes, P: Number>(b: B, w: &mut Walk, at: u32) -> Step {
-    let mut at = at;
-    for _ in 0..TLVS {
-        let Some(tlv) = b.be16(at) else { break };
-        let of = tlv as u32 >> 8;
-        if of == 0 {
-            break;
-        }
-        w.push(op::<P>(of, TYPES[of as usize & 0xFF], Dir::Publish, 0));
-        at += 2 + (tlv as u32 & 0xFF);
+pub(super) fn tlv<B: Bytes, P: Number>(b: B, w: &mut Walk) -> Step {
+    let at = w.off;
+    let Some(tlv) = b.be16(at) else { return Step::DONE };
+    let of = tlv as u32 >> 8;
+    if of == 0 {
+        return Step::DONE;
     }
-    Step::DONE
+    w.push(op::<P>(of, TYPES[b.index::<0xFF>(of)], Dir::Publish, 0));
+    w.mem[LEFT] -= 1;
+    if w.mem[LEFT] == 0 {
+        return Step::DONE;
+    }
+    w.off = at + 2 + (tlv as u32 & 0xFF);
+    Step::INNER
 }
 
 /// Types of both.

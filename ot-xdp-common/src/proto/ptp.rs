@@ -90,7 +90,7 @@ impl Protocol for Ptp {
             return version_1(b, w);
         }
         let of = (first >> 24) & 0xF;
-        let least = MIN[of as usize & 0xF] as u32;
+        let least = MIN[b.index::<0xF>(of)] as u32;
         let length = first & 0xFFFF;
         // Minor version 0 or 1.
         if (first >> 16) & 0xEF != 2 || least == 0 || length < least || off + length > w.end {
@@ -98,13 +98,13 @@ impl Protocol for Ptp {
         }
         let unit = (head >> 24) as u32 & 0xFF;
         if of != MANAGEMENT {
-            w.push(op::<Ptp>(of, MESSAGES[of as usize & 0xF], Dir::Publish, unit));
+            w.push(op::<Ptp>(of, MESSAGES[b.index::<0xF>(of)], Dir::Publish, unit));
             return Step::DONE;
         }
         let Some(action) = b.u8(off + 46) else { return Step::REFUSE };
         let action = (action & 0xF) as u32;
-        let kind = ACTIONS[action as usize & 0xF];
-        let mut found = op::<Ptp>(of | action << 8, kind, DIRECTIONS[action as usize & 0xF], unit);
+        let kind = ACTIONS[b.index::<0xF>(action)];
+        let mut found = op::<Ptp>(of | action << 8, kind, DIRECTIONS[b.index::<0xF>(action)], unit);
         if length >= 54 {
             found.addr = b.be16(off + 52).unwrap_or(0) as u32;
         }

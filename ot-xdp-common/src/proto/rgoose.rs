@@ -79,7 +79,7 @@ impl Protocol for Rgoose {
         }
         let Some(head) = b.be32(off) else { return Step::MALFORMED };
         let length = b.be16(off + 4).unwrap_or(0xFFFF);
-        let function = TAGS[(head >> 24) as usize & 0xFF] as u32;
+        let function = TAGS[b.index::<0xFF>(head >> 24)] as u32;
         let next = off + PDU_HEAD + length as u32;
         if function == 0 || next > w.inner_end {
             return Step::MALFORMED;
@@ -87,7 +87,7 @@ impl Protocol for Rgoose {
         if head & 0x00FF_0000 != 0 {
             w.flags |= flags::SIMULATION;
         }
-        let mut kind = SESSIONS[function as usize & 0xFF];
+        let mut kind = SESSIONS[b.index::<0xFF>(function)];
         if w.mem[0] & ENCRYPTED != 0 {
             w.flags |= flags::ENCRYPTED;
             kind = Kind::new(Class::Encrypted, true).0;
@@ -134,7 +134,7 @@ fn session<B: Bytes>(b: B, w: &mut Walk) -> Step {
         return Step::REFUSE;
     }
     let Some(tag) = b.u8(at + 4) else { return Step::REFUSE };
-    if TAGS[tag as usize & 0xFF] == 0 {
+    if TAGS[b.index::<0xFF>(tag as u32)] == 0 {
         if vector == 0 {
             return Step::REFUSE;
         }

@@ -373,7 +373,7 @@ fn lies<B: Bytes>(b: B, w: &mut Walk, hidden: u32, behind: bool) -> Step {
 fn job<B: Bytes>(b: B, w: &Walk, rosctr: u32, parameter: u32, params: u32) -> Option<Op> {
     let dir = if rosctr == JOB { Dir::Request } else { Dir::Response };
     if params == 0 {
-        return Some(found(rosctr << 24 | NO_FUNCTION, CARRIERS[rosctr as usize & 7], dir, false));
+        return Some(found(rosctr << 24 | NO_FUNCTION, CARRIERS[b.index::<7>(rosctr)], dir, false));
     }
     let code = b.u8(parameter)?;
     let mut function = rosctr << 24 | code as u32;
@@ -458,8 +458,9 @@ fn userdata<B: Bytes>(b: B, w: &Walk, parameter: u32, params: u32, data_len: u16
     let index = (head >> 8) as u32 & 0xFFF;
     let group = index >> 8;
     let nibble = (head >> 20) as u32 & 0xF;
-    let kind = if group == PBC { Kind::new(PBC_ROW.class, true).0 } else { USERDATA_FUNCTIONS[index as usize & 0xFFF] };
-    let dir = DIRECTIONS[nibble as usize & 0xF];
+    let kind =
+        if group == PBC { Kind::new(PBC_ROW.class, true).0 } else { USERDATA_FUNCTIONS[b.index::<0xFFF>(index)] };
+    let dir = DIRECTIONS[b.index::<0xF>(nibble)];
     // Pushes come from the controller; one towards it is somebody's trick.
     let changes =
         if matches!(dir, Dir::Publish) { w.hint == Hint::ToServer as u8 } else { !matches!(dir, Dir::Response) };

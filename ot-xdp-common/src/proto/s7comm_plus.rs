@@ -144,7 +144,7 @@ impl Protocol for S7commPlus {
         }
         let version = (head >> 16) & 0xFF;
         let length = head & 0xFFFF;
-        let known = KNOWN[version as usize & 0xFF];
+        let known = KNOWN[b.index::<0xFF>(version)];
         let room = w.inner_end.wrapping_sub(off);
         let fragment = room == HEAD + length;
         let exact = fragment || room == HEAD + length + TRAILER || marks == 0;
@@ -155,7 +155,7 @@ impl Protocol for S7commPlus {
             w.flags |= flags::TRANSPORT_FRAGMENT;
         }
         let mut function = version << 24;
-        let mut kind = VERSIONS[version as usize & 0xFF];
+        let mut kind = VERSIONS[b.index::<0xFF>(version)];
         let mut dir = w.port_dir();
         let mut object = 0;
         if known == WITH_FUNCTION {
@@ -167,12 +167,12 @@ impl Protocol for S7commPlus {
             // Opcode 1, reserved 2, function 2, reserved 2; one octet more for one load.
             let Some(data) = b.be64(at) else { return Step::PARTIAL };
             let opcode = (data >> 56) as u32;
-            let named = DIRECTIONS[opcode as usize & 0xFF];
+            let named = DIRECTIONS[b.index::<0xFF>(opcode)];
             if !matches!(named, Dir::Unknown) && at + 8 <= w.inner_end {
                 let code = (data >> 24) as u32 & 0xFFFF;
                 function |= opcode << 16 | code;
                 dir = named;
-                let listed = FUNCTIONS[code as usize & 0x7FF];
+                let listed = FUNCTIONS[b.index::<0x7FF>(code)];
                 kind = if code >> 11 == 0 { listed } else { Kind::UNLISTED.0 };
                 if opcode == NOTIFICATION {
                     kind = OPCODES[NOTIFICATION as usize];
@@ -220,7 +220,7 @@ fn tls<B: Bytes>(b: B, w: &mut Walk, head: u32, marks: u32) -> Step {
     }
     let record = head >> 24;
     w.flags |= flags::ENCRYPTED;
-    w.push(op::<S7commPlus>(TLS | record, RECORDS[record as usize & 0xFF], w.port_dir(), 0));
+    w.push(op::<S7commPlus>(TLS | record, RECORDS[b.index::<0xFF>(record)], w.port_dir(), 0));
     Step::DONE
 }
 

@@ -102,11 +102,11 @@ impl Protocol for Snmp {
             at = community_end;
         }
         let (tag, _, pdu_end) = element(b, at);
-        let kind = PDUS[tag as usize & 0xFF];
+        let kind = PDUS[b.index::<0xFF>(tag)];
         if kind == Kind::UNLISTED.0 || pdu_end != w.end || (tag == STRING && version != VERSION_3) {
             return Step::REFUSE;
         }
-        let dir = if tag == STRING { w.port_dir() } else { Dir::from_code(DIRECTIONS[tag as usize & 0xF]) };
+        let dir = if tag == STRING { w.port_dir() } else { Dir::from_code(DIRECTIONS[b.index::<0xF>(tag)]) };
         w.push(op::<Snmp>(tag | version << 8, kind, dir, 0));
         Step::DONE
     }

@@ -74,7 +74,7 @@ impl Protocol for SparkplugB {
             }
         }
         let dir = if w.hint == crate::walk::Hint::FromServer as u8 { Dir::Publish } else { w.port_dir() };
-        w.push(op::<SparkplugB>(function, KINDS[function as usize & 15], dir, 0));
+        w.push(op::<SparkplugB>(function, KINDS[b.index::<15>(function)], dir, 0));
         Step::DONE
     }
 

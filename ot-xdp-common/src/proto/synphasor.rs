@@ -80,12 +80,12 @@ impl Protocol for Synphasor {
         }
         let Some(unit) = b.be16(off + 4) else { return Step::PARTIAL };
         let mut function = kind;
-        let mut class = TYPES[kind as usize & 0xFF];
+        let mut class = TYPES[b.index::<0xFF>(kind)];
         let mut dir = Dir::Publish;
         if command {
             let Some(code) = b.be16(off + 14) else { return Step::PARTIAL };
             function |= (code as u32) << 8;
-            class = if code < 256 { COMMANDS[code as usize & 0xFF] } else { Kind::UNLISTED.0 };
+            class = if code < 256 { COMMANDS[b.index::<0xFF>(code as u32)] } else { Kind::UNLISTED.0 };
             dir = Dir::Request;
         }
         w.push(op::<Synphasor>(function, class, dir, unit as u32));

@@ -195,7 +195,8 @@ pub fn area_kind(area: u32) -> u8 {
 /// Mailbox type and service, and its kind, from the first two octets behind the mailbox header.
 #[inline(always)]
 pub fn mailbox<B: Bytes>(b: B, of: u32, content: u32) -> (u32, u8) {
-    let service = content >> 12 & COE_SERVICE[of as usize & 0xF] as u32 | content & OPERATION[of as usize & 0xF] as u32;
+    let service =
+        content >> 12 & COE_SERVICE[b.index::<0xF>(of)] as u32 | content & OPERATION[b.index::<0xF>(of)] as u32;
     let index = b.index::<0xFF>(of << 4 | service);
     (index as u32, MAILBOX[index])
 }
@@ -211,8 +212,8 @@ pub fn sdo(command: u32) -> u8 {
 
 /// Kind of a frame type.
 #[inline(always)]
-pub fn frame(of: u32) -> u8 {
-    FRAMES[of as usize & 0xF]
+pub fn frame<B: Bytes>(b: B, of: u32) -> u8 {
+    FRAMES[b.index::<0xF>(of)]
 }
 
 /// Every function: commands, what they do to registers and mailboxes, SDO, other frames.
