@@ -5,7 +5,7 @@ use super::{Memory, Next, Phase, WINDOW, behind, root};
 use crate::flags;
 use crate::frame::Frame;
 use crate::reason::Outcome;
-use crate::walk::{Mode, Tail, Walk};
+use crate::walk::{Hint, Mode, Tail, Walk};
 
 /// Books what a walk over the segment found. False when it was not the usual segment: call [`rarely`].
 #[inline(always)]
@@ -69,6 +69,17 @@ pub fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E)
     let in_order = s.phase() == Phase::Aligned as u32 && !gap && !fill;
     let partial = named && (w.tail == Tail::Partial as u32 || in_order && short(w));
     let fresh = behind(end, s.seen);
+    // On the port of a protocol that refused, half a header of another one is no reason to wait for its rest: these are
+    // octets from the middle of a PDU.
+    let elsewhere = w.hint == Hint::Content as u8 && s.phase() == Phase::Unaligned as u32;
+    if elsewhere && w.tail == Tail::Partial as u32 && w.pdus == 0 {
+        if fresh {
+            s.seen = end;
+        }
+        w.flags = 0;
+        w.clear_ops();
+        return Next::Count(Outcome::Unparsed);
+    }
     let (check, waited) = (s.check, s.phase() >= Phase::Waiting as u32);
     let known = s.phase() != Phase::Unaligned as u32 || w.pdus != 0;
     if fill && (whole || !near) {
