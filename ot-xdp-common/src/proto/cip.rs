@@ -195,14 +195,18 @@ fn request<B: Bytes>(b: B, w: &mut Walk, off: u32, end: u32, head: u32) -> Step 
     if (sends || packs) && !follow {
         kind = Kind::UNLISTED.0;
         w.flags |= flags::WALK_LIMIT;
-    } else if service == EXECUTE_PCCC
-        && class == PCCC
-        && let Some((command, its)) = pccc::command(b, data)
-    {
-        function = with_pccc(command);
-        kind = its;
+    } else if service == EXECUTE_PCCC && class == PCCC {
+        if let Some((command, its)) = pccc::command(b, data) {
+            function = with_pccc(command);
+            kind = its;
+        } else if end > w.end {
+            return Step::PARTIAL;
+        }
     }
     if class == CONNECTION_MANAGER && (service == FORWARD_OPEN || service == LARGE_FORWARD_OPEN) {
+        if end > w.end {
+            return Step::PARTIAL;
+        }
         let size = if service == FORWARD_OPEN { PATH_SIZE } else { LARGE_PATH_SIZE };
         function |= safety(b, data + size, end);
     }

@@ -192,6 +192,9 @@ impl Protocol for Dnp3 {
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
+        if w.mem[SOUGHT] != 0 {
+            return seek(b, w);
+        }
         let (Some(head), Some(crc)) = (b.be64(off), b.le16(off + 8)) else { return short(b, w) };
         if head >> 48 != START as u64 {
             return Step::REFUSE;
@@ -214,46 +217,11 @@ impl Protocol for Dnp3 {
         w.pdu_end = off + HEAD + data + CRC * data.div_ceil(BLOCK);
         let dir = if master { Dir::Request } else { Dir::Response };
         let done = if intact { Step::DONE } else { Step::MALFORMED };
-        // A link function that exists and has no data, with data: the link layer answers it and drops the data.
-        if data == 0 || carries == BARE {
-            if (data == 0) != (carries == BARE) {
-                w.flags |= flags::LENGTH_LIE;
-            }
-            link(w, control, if carries == DATA { dir } else { Dir::Unknown }, unit);
-            return done;
+        let read = frame(b, w, Header { control, carries, data, dir, unit });
+        if read != Step::DONE {
+            return read;
         }
-        if carries == 0 {
-            w.flags |= flags::LENGTH_LIE;
-        }
-        // Transport, application control, function, and one octet more.
-        let Some(front) = b.be32(off + HEAD) else { return Step::PARTIAL };
-        if front >> 24 & FIR == 0 || data < WITH_FUNCTION {
-            w.flags |= flags::TRANSPORT_FRAGMENT;
-            link(w, control, dir, unit);
-            return done;
-        }
-        let mut function = front >> 8 & 0xFF;
-        let mut kind = FUNCTIONS[b.index::<0xFF>(front >> 8)];
-        if !master || data < WITH_OBJECT {
-            w.push(op::<Dnp3>(function, kind, dir, unit));
-            return done;
-        }
-        // Group, variation, qualifier, and the first octet of the range or the CRC.
-        let Some(object) = b.be32(off + 13) else { return Step::PARTIAL };
-        if function == READ || function == WRITE {
-            let group = (object >> 24) as usize;
-            let listed = if function == READ { READS[group] } else { WRITES[group] };
-            if listed != Kind::UNLISTED.0 {
-                kind = listed;
-                function |= (group as u32) << 8;
-            }
-        }
-        let mut found = op::<Dnp3>(function, kind, dir, unit);
-        if data >= WITH_RANGE {
-            range(b, off, QUALIFIERS[b.index::<0xFF>(object >> 8)], &mut found);
-        }
-        w.push(found);
-        done
+        if master && data != 0 { covered(b, w, off + HEAD, done) } else { done }
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -272,6 +240,139 @@ impl Protocol for Dnp3 {
         primary_rows(each);
         secondary_rows(each);
     }
+}
+
+/// What the header of a frame says.
+struct Header {
+    control: u8,
+    /// See [`CARRIES`].
+    carries: u8,
+    /// Octets of user data.
+    data: u32,
+    dir: Dir,
+    unit: u32,
+}
+
+/// Records the function of a frame.
+#[inline(always)]
+fn frame<B: Bytes>(b: B, w: &mut Walk, header: Header) -> Step {
+    let Header { control, carries, data, dir, unit } = header;
+    let (off, master) = (w.off, matches!(dir, Dir::Request));
+    // A link function that exists and has no data, with data: the link layer answers it and drops the data.
+    if data == 0 || carries == BARE {
+        if (data == 0) != (carries == BARE) {
+            w.flags |= flags::LENGTH_LIE;
+        }
+        link(w, control, if carries == DATA { dir } else { Dir::Unknown }, unit);
+        return Step::DONE;
+    }
+    if carries == 0 {
+        w.flags |= flags::LENGTH_LIE;
+    }
+    // Transport, application control, function, and one octet more.
+    let Some(front) = b.be32(off + HEAD) else { return Step::PARTIAL };
+    if front >> 24 & FIR == 0 || data < WITH_FUNCTION {
+        w.flags |= flags::TRANSPORT_FRAGMENT;
+        link(w, control, dir, unit);
+        return Step::DONE;
+    }
+    let mut function = front >> 8 & 0xFF;
+    let mut kind = FUNCTIONS[b.index::<0xFF>(front >> 8)];
+    if !master || data < WITH_OBJECT {
+        w.push(op::<Dnp3>(function, kind, dir, unit));
+        return Step::DONE;
+    }
+    // Group, variation, qualifier, and the first octet of the range or the CRC.
+    let Some(object) = b.be32(off + 13) else { return Step::PARTIAL };
+    if function == READ || function == WRITE {
+        let group = (object >> 24) as usize;
+        let listed = if function == READ { READS[group] } else { WRITES[group] };
+        if listed != Kind::UNLISTED.0 {
+            kind = listed;
+            function |= (group as u32) << 8;
+        }
+    }
+    let mut found = op::<Dnp3>(function, kind, dir, unit);
+    if data >= WITH_RANGE {
+        range(b, off, QUALIFIERS[b.index::<0xFF>(object >> 8)], &mut found);
+    }
+    w.push(found);
+    Step::DONE
+}
+
+/// Where [`seek`] goes on, in the memory between steps; 0 for a PDU that begins.
+const SOUGHT: usize = 0;
+/// The next octets that look like a start, 0 for none.
+const FOUND: usize = 1;
+/// The step that ends the frame when nothing is hidden.
+const DONE: usize = 2;
+/// Data of the longest frame in words of eight octets: 250 octets and 16 CRCs.
+const WORDS: u32 = 36;
+
+/// Ends a request, unless another frame may be hidden in it. An outstation finds the CRCs of the data wrong then, drops
+/// the frame, and looks for the next start behind its header (cl. 9.2.4.3).
+#[inline(always)]
+fn covered<B: Bytes>(b: B, w: &mut Walk, from: u32, done: Step) -> Step {
+    let end = if w.pdu_end < w.end { w.pdu_end } else { w.end };
+    let mut at = from;
+    let mut starts = 0;
+    for _ in 0..WORDS {
+        if at + HEAD > end {
+            break;
+        }
+        let Some(word) = b.be64(at) else { break };
+        // The high bit of each octet that is the first one of a start, and of some behind it.
+        let x = word ^ EACH * (START >> 8) as u64;
+        starts |= x.wrapping_sub(EACH) & !x & EACH << 7;
+        at += 8;
+    }
+    if starts != 0 {
+        w.mem[SOUGHT] = from;
+        w.mem[DONE] = done.0;
+        return Step::INNER;
+    }
+    whole(w, done)
+}
+
+/// 1 in each octet.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// A request is judged as a whole: its rest may hide a frame too.
+#[inline(always)]
+fn whole(w: &Walk, done: Step) -> Step {
+    if w.pdu_end > w.end && done == Step::DONE { Step::PARTIAL } else { done }
+}
+
+/// Looks for a hidden frame from the remembered place on: both are named, and the walk goes on with the hidden one.
+#[inline(always)]
+fn seek<B: Bytes>(b: B, w: &mut Walk) -> Step {
+    let end = if w.pdu_end < w.end { w.pdu_end } else { w.end };
+    let mut at = w.mem[SOUGHT];
+    w.mem[FOUND] = 0;
+    for _ in 0..8 * WORDS {
+        if at + HEAD > end {
+            break;
+        }
+        let Some(start) = b.be16(at) else { break };
+        if start == START {
+            w.mem[FOUND] = at;
+            break;
+        }
+        at += 1;
+    }
+    let at = w.mem[FOUND];
+    if at == 0 {
+        return whole(w, Step(w.mem[DONE]));
+    }
+    let Some(head) = b.be64(at) else { return whole(w, Step(w.mem[DONE])) };
+    let Some(crc) = b.le16(at + 8) else { return whole(w, Step(w.mem[DONE])) };
+    if header_crc(b, head) == crc {
+        w.flags |= flags::LENGTH_LIE;
+        w.pdu_end = at;
+        return Step::DONE;
+    }
+    w.mem[SOUGHT] = at + 1;
+    Step::INNER
 }
 
 /// Fewer octets than a header has.
@@ -437,6 +538,26 @@ mod tests {
         assert_eq!((s.paths(), s.flags), (["dnp3:ll_pri/0".into()].into(), flags::LENGTH_LIE));
         let s = to(&frame(0xCA, &hex("c0c00d")));
         assert_eq!((s.paths(), s.flags), (["dnp3:al/13".into()].into(), flags::LENGTH_LIE));
+    }
+
+    #[test]
+    fn a_frame_in_the_data_of_another_is_named() {
+        let hidden = frame(0xC4, &hex("c0c0050c0128010000000301640000006400000000"));
+        let read = hex("c0c1013c0206");
+        for behind in [&[][..], &[0x05; 30]] {
+            let mut p = frame(0xC4, &[&read[..], &hidden, behind].concat());
+            // Its data are no longer what the CRCs are of: the hidden frame lies in one piece.
+            let at = 10 + read.len();
+            p.splice(at..at + hidden.len() + 2, hidden.iter().copied().chain([0, 0]));
+            let s = to(&p);
+            assert_eq!(s.paths()[..2], ["dnp3:al/1", "dnp3:al/5"], "{s:?}");
+            assert_ne!(s.flags & flags::LENGTH_LIE, 0);
+            // Not from an outstation: what it sends controls nothing.
+            assert_eq!(tcp(PORT, 43489, &frame(0x44, &[&hex("c0c0810000")[..], &hidden].concat())).paths().len(), 1);
+        }
+        // Looks like a start, and is none.
+        let s = to(&frame(0xC4, &hex("c0c1020a0228010000000564056405640564056400")));
+        assert_eq!((s.paths(), s.flags), (["dnp3:al/2".into()].into(), 0));
     }
 
     #[test]

@@ -136,6 +136,9 @@ impl Protocol for Enip {
         find_cip(b, w);
         let (at, end) = (w.mem[0], w.mem[1]);
         w.mem = [0; 6];
+        if at != 0 && end != w.pdu_end {
+            odd(b, w, end);
+        }
         // The service says it, whatever the ports are.
         if at != 0
             && let Some(service) = b.u8(at)
@@ -147,11 +150,9 @@ impl Protocol for Enip {
             // The items may lie in the next segment.
             return if w.pdu_end > w.end { Step::PARTIAL } else { Step::DONE };
         }
-        if end > w.pdu_end {
-            w.flags |= flags::MALFORMED;
-        }
-        let end = if end > w.pdu_end { w.pdu_end } else { end };
-        w.inner(cip::Cip::NUMBER, at, end)
+        // What lies behind both the encapsulation and the segment is not waited for.
+        let most = if w.pdu_end > w.end { w.pdu_end } else { w.end };
+        w.inner(cip::Cip::NUMBER, at, if end > most { most } else { end })
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -205,6 +206,23 @@ fn find_cip<B: Bytes>(b: B, w: &mut Walk) {
             break;
         }
         at += length;
+    }
+}
+
+/// The item with the CIP message ends at `end` and not where the encapsulation does.
+#[inline(always)]
+fn odd<B: Bytes>(b: B, w: &mut Walk, end: u32) {
+    if end > w.pdu_end {
+        // A receiver goes on behind the encapsulation, where the item is still read by us.
+        w.flags |= flags::LENGTH_LIE;
+    } else if let Some(head) = b.be32(end) {
+        let command = head >> 24;
+        let covered = head & 0x00FF_0000 == 0 && (command == SEND_RR_DATA || command == SEND_UNIT_DATA);
+        // Socket addresses may follow the item; another encapsulation may not.
+        if covered && strong(b, end, command, swap(head)) {
+            w.flags |= flags::LENGTH_LIE;
+            w.pdu_end = end;
+        }
     }
 }
 
@@ -266,11 +284,27 @@ mod tests {
     }
 
     #[test]
-    fn an_item_longer_than_its_pdu_is_malformed_and_still_named() {
+    fn an_item_longer_than_its_pdu_is_a_lie_and_still_named() {
         let mut near = hex(STOP);
         near[38] = 0x60;
         let s = tcp(40000, 44818, &near);
-        assert_eq!((s.paths(), s.flags), (["enip:0x006f".into(), "cip:0x07".into()].into(), flags::MALFORMED));
+        assert_eq!((s.paths(), s.flags), (["enip:0x006f".into(), "cip:0x07".into()].into(), flags::LENGTH_LIE));
+    }
+
+    #[test]
+    fn both_pdus_are_named_whichever_length_lies() {
+        let all = ["enip:0x006f", "cip:0x0e", "enip:0x006f", "cip:0x07"];
+        let mut read = hex(&STOP.replace("0702208e2401", "0e02208e2401"));
+        let stop = hex(STOP);
+        // The encapsulation covers the second PDU.
+        read[2] += stop.len() as u8;
+        let s = tcp(40000, 44818, &[&read[..], &stop].concat());
+        assert_eq!((s.paths(), s.flags & flags::LENGTH_LIE), (all.map(Into::into).into(), flags::LENGTH_LIE));
+        // The item does.
+        read[2] -= stop.len() as u8;
+        read[38] += stop.len() as u8;
+        let s = tcp(40000, 44818, &[&read[..], &stop].concat());
+        assert_eq!((s.paths(), s.flags & flags::LENGTH_LIE), (all.map(Into::into).into(), flags::LENGTH_LIE));
     }
 
     #[test]
