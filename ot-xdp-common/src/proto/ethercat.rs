@@ -34,7 +34,7 @@ use core::fmt;
 
 use super::{Binding, Number, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
-use crate::frame::UDP;
+use crate::frame::{TCP, UDP};
 use crate::op::{Class, Dir, Kind, Op, Tag};
 use crate::walk::{Hint, Step, Walk};
 
@@ -265,12 +265,20 @@ fn push_sdo<B: Bytes>(b: B, w: &mut Walk, at: u32, unit: u32, dir: Dir, counted:
 /// Frames that hold no datagrams: only on the EtherType or the port, and as long as they say.
 #[inline(always)]
 fn other<B: Bytes>(b: B, w: &mut Walk, of: u32, end: u32) -> Step {
-    if w.strict() || end > w.end || end - w.off <= HEAD || (w.hint != Hint::EtherType as u8 && end != w.end) {
+    let ethertype = w.hint == Hint::EtherType as u8;
+    let mut kind = tables::frame(b, of);
+    let tcp = !ethertype && w.service >> 16 == TCP as u32;
+    if w.strict() || end - w.off <= HEAD || (tcp && kind == Kind::UNLISTED.0) {
+        return Step::REFUSE;
+    }
+    if end > w.end {
+        return if tcp { Step::PARTIAL } else { Step::REFUSE };
+    }
+    if !ethertype && end != w.end {
         return Step::REFUSE;
     }
     let dir = if of == GATEWAY { w.port_dir() } else { Dir::Unknown };
     let mut function = IS_FRAME | of;
-    let mut kind = tables::frame(b, of);
     let at = w.off + HEAD;
     let mut sdo = 0;
     if of == GATEWAY {

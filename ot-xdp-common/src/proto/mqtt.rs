@@ -15,6 +15,7 @@ use core::fmt;
 
 use super::{Binding, Number, Protocol, Row, Sniff, op, sparkplug_b};
 use crate::bytes::Bytes;
+use crate::flags;
 use crate::frame::TCP;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
@@ -69,9 +70,10 @@ impl Protocol for Mqtt {
             return if waits { Step::PARTIAL } else { Step::REFUSE };
         };
         let packet = (head >> 12) as u32;
-        let flags = (head >> 8) as u8 & 15;
+        let low = (head >> 8) as u8 & 15;
         let wanted = FLAGS[b.index::<15>(packet)];
-        if (wanted != 0xFF && flags != wanted) || flags & 6 == 6 {
+        let forbidden = low & 6 == 6;
+        if (wanted != 0xFF && low != wanted) || (forbidden && w.strict()) {
             return Step::REFUSE;
         }
         let (mut length, mut at) = ((head & 0x7F) as u32, off + 2);
@@ -119,6 +121,10 @@ impl Protocol for Mqtt {
             if end > w.pdu_end {
                 return Step::REFUSE;
             }
+            if forbidden {
+                // A quality of service that does not exist: a receiver has to close the connection (MQTT-3.3.1-4).
+                w.flags |= flags::MALFORMED;
+            }
             if topic > 8 {
                 let Some(prefix) = b.be64(at + 2) else { return Step::PARTIAL };
                 if prefix == SPARKPLUG {
@@ -148,6 +154,7 @@ mod tests {
     extern crate std;
     use std::vec::Vec;
 
+    use crate::flags;
     use crate::reason::Outcome;
     use crate::testing::{hex, tcp};
 
@@ -179,6 +186,8 @@ mod tests {
     #[test]
     fn other_traffic_and_cut_short() {
         assert_eq!(tcp(40000, 1883, b"SSH-2.0-x\r\n").ops.iter().filter(|o| o.proto() == 26).count(), 0);
+        let s = tcp(40000, 1883, &hex("3605000374656d"));
+        assert_eq!((s.paths(), s.flags), (["mqtt:3".into()].into(), flags::MALFORMED));
         assert_eq!(tcp(40000, 1883, &hex("1010")).outcome, Outcome::Continuation);
         assert_eq!(tcp(40000, 1883, &hex("f5ff")).outcome, Outcome::Unparsed);
     }
