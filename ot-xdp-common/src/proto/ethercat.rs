@@ -216,7 +216,7 @@ fn short(w: &mut Walk) -> Step {
 /// Datagrams that do not fit their frame: none of them, or not all.
 #[inline(always)]
 fn broken(w: &mut Walk) -> Step {
-    if !w.strict() && w.n_ops != w.pdu_ops {
+    if w.n_ops != w.pdu_ops && (!w.strict() || w.pdus != 0) {
         return Step::MALFORMED;
     }
     if w.pdus == 0 {

@@ -65,8 +65,12 @@ fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let letter = w.mem[0] as u8;
     let Some(name) = b.be32(off) else { return Step::PARTIAL };
     // Before anything is told apart: the verifier would follow the search for each case.
+    w.mem[1] = 0;
     for n in 0..SEARCH {
-        let Some(four) = b.be32(off + n) else { break };
+        let Some(four) = b.be32(off + n) else {
+            w.mem[1] = 1;
+            break;
+        };
         if four == END {
             w.pdu_end = off + n + 5;
             break;
@@ -76,7 +80,7 @@ fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let mut function = 0;
     if name == FOX {
         function = 1;
-        let command = b.be32(off + 4).unwrap_or(0);
+        let Some(command) = b.be32(off + 4) else { return Step::PARTIAL };
         if command == HELLO {
             function = 0x101;
             kind = Kind::new(Class::Discovery, false);
@@ -105,7 +109,8 @@ fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
         kind = Kind::new(Class::Session, false);
     }
     w.push(op::<Fox>(function | (letter as u32) << 16, kind.0, dir, 0));
-    Step::DONE
+    // The end comes with a later segment.
+    if w.mem[1] != 0 { Step::PARTIAL } else { Step::DONE }
 }
 
 impl Protocol for Fox {

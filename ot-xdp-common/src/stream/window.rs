@@ -5,6 +5,7 @@ use super::{Memory, Next, Phase, Stream, WINDOW, WINDOWS, behind};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::Frame;
+use crate::limits::PDUS;
 use crate::proto;
 use crate::reason::Outcome;
 use crate::walk::{Mode, Tail, Walk, start};
@@ -179,6 +180,11 @@ pub fn leave_window<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &
             s.set_phase(if behind(s.seen, f.seq.wrapping_add(len)) { Phase::Missing } else { Phase::Aligned });
         }
         if into < len && s.phase() == Phase::Aligned as u32 {
+            if w.pdus >= PDUS {
+                w.flags |= flags::WALK_LIMIT;
+                s.set_phase(Phase::Unaligned);
+                return Next::Count(outcome);
+            }
             let at = f.off + into;
             let (proto, hint) = (w.root, w.hint);
             w.begin = at;
