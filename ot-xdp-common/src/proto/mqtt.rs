@@ -24,6 +24,8 @@ use crate::walk::{Step, Walk};
 pub struct Mqtt;
 
 const CONNECT: u32 = 1;
+/// Last return code of version 3.1.1; those of version 5 begin at 0x80.
+const CONNACK_CODES: u8 = 5;
 const CONNACK: u32 = 2;
 const PUBLISH: u32 = 3;
 /// `spBv1.0/`
@@ -100,9 +102,13 @@ impl Protocol for Mqtt {
             return Step::REFUSE;
         }
         w.pdu_end = at + length;
-        // Two octets and few properties: a longer one that does not end here is something else on a client's port.
-        if packet == CONNACK && (length < 2 || (length > 2 && w.pdu_end > w.end)) {
-            return Step::REFUSE;
+        if packet == CONNACK {
+            // Flags with one bit, a code, properties: more is something else on a client's port.
+            let Some(said) = b.be16(at) else { return if length < 2 { Step::REFUSE } else { Step::PARTIAL } };
+            let code = said as u8;
+            if length < 2 || said >> 8 > 1 || (code > CONNACK_CODES && code < 0x80) {
+                return Step::REFUSE;
+            }
         }
         if packet == CONNECT {
             let Some(name) = b.be32(at + 2) else { return Step::PARTIAL };
