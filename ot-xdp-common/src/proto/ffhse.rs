@@ -11,13 +11,15 @@
 //! | 4 | 4 | FDA address |
 //! | 8 | 4 | length of the message, header and trailer included |
 //!
-//! Function encoding: protocol << 8, service with its bit 7. Unit: FDA address. The service has to be one that the protocol
-//! has. Not parsed: arguments.
+//! Function encoding: protocol << 8, service with its bit 7. Unit: FDA address. A service
+//! that its protocol does not have, or a protocol that is not listed, is unknown, and believed only in a datagram that the
+//! message fills. Not parsed: arguments.
 
 use core::fmt;
 
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
+use crate::frame::UDP;
 use crate::op::{Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -25,6 +27,8 @@ use crate::walk::{Step, Walk};
 pub struct FfHse;
 
 const HEAD: u32 = 12;
+/// Marks a function of a protocol that is not listed: the low 16 bits are its octet and the service.
+const OTHER: u32 = 1 << 16;
 
 functions! {
     /// By protocol (2 bits: 0 session, 1 system management, 2 FMS, 3 redundancy) << 8 and service.
@@ -98,11 +102,17 @@ impl Protocol for FfHse {
         // 04, 08, 0C, 10 become 0 to 3.
         let protocol = ((head >> 10) & 0x3F).wrapping_sub(1);
         let service = head & 0xFF;
-        if head >> 24 > 1 || protocol > 3 || kind > 2 || w.strict() {
+        if head >> 24 > 1 || kind > 2 || w.strict() {
             return Step::REFUSE;
         }
-        let known = FUNCTIONS[b.index::<1023>(protocol << 8 | service)];
-        if known == Kind::UNLISTED.0 {
+        let mut function = protocol << 8 | service;
+        let mut known = FUNCTIONS[b.index::<1023>(function)];
+        if protocol > 3 {
+            function = OTHER | (head & 0xFFFF);
+            known = Kind::UNLISTED.0;
+        }
+        let listed = known != Kind::UNLISTED.0;
+        if !listed && w.service >> 16 != UDP as u32 {
             return Step::REFUSE;
         }
         let Some(unit) = b.be32(off + 4) else { return Step::PARTIAL };
@@ -111,12 +121,18 @@ impl Protocol for FfHse {
             return Step::REFUSE;
         }
         w.pdu_end = off + length;
+        if !listed && w.pdu_end != w.end {
+            return Step::REFUSE;
+        }
         let dir = if kind == 0 { Dir::Request } else { Dir::Response };
-        w.push(op::<FfHse>(protocol << 8 | service, known, dir, unit));
+        w.push(op::<FfHse>(function, known, dir, unit));
         Step::DONE
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
+        if function & OTHER != 0 {
+            return out.write_str("?");
+        }
         let layer = ["fda", "sm", "fms", "lan"][(function >> 8 & 3) as usize];
         let sure = if function & 0x80 != 0 { 'c' } else { 'u' };
         write!(out, "{layer}/{sure}/{}", function & 0x7F)
@@ -141,7 +157,10 @@ mod tests {
 
     #[test]
     fn unknown_services_and_wrong_lengths() {
-        assert_eq!(udp(40000, 1091, &hex("01000cff000000010000000c")).outcome, Outcome::Unparsed);
+        assert_eq!(udp(40000, 1091, &hex("01000cff000000010000000c")).lines(), ["ffhse:fms/c/127 unknown! request"]);
+        assert_eq!(udp(40000, 1091, &hex("01001801000000010000000c")).lines(), ["ffhse:? unknown! request"]);
+        assert_eq!(udp(40000, 1091, &hex("01000cff000000010000000d00000000")).outcome, Outcome::Unparsed);
+        assert_eq!(tcp(40000, 1091, &hex("01000cff000000010000000c")).outcome, Outcome::Unparsed);
         assert_eq!(udp(40000, 1091, &hex("01000c82000000010000000b")).outcome, Outcome::Unparsed);
         assert_eq!(tcp(40000, 1091, &hex("01000c8200000001")).ops.len(), 0);
     }
