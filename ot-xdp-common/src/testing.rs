@@ -20,6 +20,8 @@ use crate::walk::{Driven, Step, Steps, Walk, drive};
 /// User space with the default bindings, and memory between frames.
 #[derive(Debug)]
 pub struct Host {
+    /// Are tunnels opened?
+    pub tunnels: bool,
     len: u32,
     streams: Vec<Stream>,
     windows: Vec<Window>,
@@ -29,6 +31,7 @@ pub struct Host {
 impl Default for Host {
     fn default() -> Host {
         Host {
+            tunnels: false,
             len: 0,
             streams: vec![Stream::default(); STREAMS as usize],
             windows: vec![Window::default(); WINDOWS as usize],
@@ -99,6 +102,9 @@ impl Bindings for Host {
 impl Envelope for Host {
     fn frame_len(&mut self) -> u32 {
         self.len
+    }
+    fn tunnels(&mut self) -> bool {
+        self.tunnels
     }
 }
 
