@@ -124,7 +124,10 @@ pub fn parse<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload
     if f.len >= REACH {
         long(f, env);
     }
-    if ethernet(b, f, 0) { network(b, f, env) } else { Payload::Bad }
+    match ethernet(b, f, 0) {
+        Some(payload) => payload,
+        None => network(b, f, env),
+    }
 }
 
 /// Forgets what an earlier frame, or the headers around a tunnel, left behind.
@@ -139,9 +142,9 @@ fn clear<B: Bytes>(b: B, f: &mut Frame) {
     f.end = b.len();
 }
 
-/// Reads the Ethernet header at `base` with its tags and LLC. False when it is broken.
+/// Reads the Ethernet header at `base` with its tags and LLC. None when a network header or a layer-2 payload follows.
 #[inline(always)]
-fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> bool {
+fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> Option<Payload> {
     clear(b, f);
     let (Some(dst), Some(src)) = (b.be64(base), b.be64(base + 6)) else {
         f.src = [0; 4];
@@ -150,7 +153,7 @@ fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> bool {
         f.dst_end = 0;
         f.ethertype = 0;
         f.off = base;
-        return false;
+        return Some(Payload::Bad);
     };
     f.dst_end = dst & !0xFFFF;
     f.src_end = src & !0xFFFF;
@@ -158,12 +161,13 @@ fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> bool {
     f.ethertype = src as u16;
     if is_tag(f.ethertype) && !tags(b, f) {
         layer2_addresses(f);
-        return false;
+        return Some(Payload::Bad);
     }
-    if f.ethertype <= 1500 {
-        llc(b, f);
+    if f.ethertype <= 1500 && !llc(b, f) {
+        layer2_addresses(f);
+        return Some(Payload::Layer2);
     }
-    true
+    None
 }
 
 /// Reads the network header at [`Frame::off`] and what is behind it.
@@ -229,31 +233,32 @@ fn tags<B: Bytes>(b: B, f: &mut Frame) -> bool {
     true
 }
 
-/// IEEE 802.3 length field with LLC; SNAP with OUI 0 carries an EtherType. 0 when there is none.
+/// IEEE 802.3 length field with LLC; SNAP with OUI 0 carries an EtherType. False when there is none.
 #[inline(always)]
-fn llc<B: Bytes>(b: B, f: &mut Frame) {
+fn llc<B: Bytes>(b: B, f: &mut Frame) -> bool {
     let end = f.off + f.ethertype as u32;
     f.ethertype = 0;
     if end < f.end {
         f.end = end;
     }
-    let Some(header) = b.until(f.end).be64(f.off) else { return };
+    let Some(header) = b.until(f.end).be64(f.off) else { return false };
     if header >> 40 == 0x82_8203 {
         f.off += 3;
         f.ethertype = LLC_BACNET;
-        return;
+        return true;
     }
     if header == 0xAAAA_0300_1090_0001 {
         f.off += 8;
         f.ethertype = SNAP_MSTP;
-        return;
+        return true;
     }
     if header >> 16 != 0xAAAA_0300_0000 {
-        return;
+        return false;
     }
     f.flags |= flags::SNAP;
     f.off += 8;
     f.ethertype = header as u16;
+    true
 }
 
 #[inline(always)]
@@ -407,16 +412,11 @@ fn transport<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload
     f.src_end |= head >> 48;
     f.dst_end |= (head >> 32) & 0xFFFF;
     if f.l4 == UDP {
-        let length = (head >> 16) as u16 as u32;
         f.off = off + 8;
-        if length >= 8 && off + length < f.end {
-            f.end = off + length;
-        } else if off + length > f.end && f.flags & flags::BEYOND_REACH == 0 {
-            f.flags |= flags::SHORT_FRAME;
-        }
         if env.tunnels() && VXLAN.contains(&f.dport) {
             return Payload::Tunnel;
         }
+        datagram(f, (head >> 16) as u16 as u32);
     } else {
         let Some(more) = b.be16(off + 12) else { return Payload::Bad };
         let header = (more >> 12) as u32 * 4;
@@ -428,4 +428,15 @@ fn transport<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload
         }
     }
     if f.off < f.end { Payload::Transport } else { Payload::Empty }
+}
+
+/// Sets the payload's end to the length in a UDP header, which counts the header.
+#[inline(always)]
+fn datagram(f: &mut Frame, length: u32) {
+    let end = f.off - 8 + length;
+    if length >= 8 && end < f.end {
+        f.end = end;
+    } else if end > f.end && f.flags & flags::BEYOND_REACH == 0 {
+        f.flags |= flags::SHORT_FRAME;
+    }
 }

@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use crate::flags;
 use crate::limits::REACH;
 
-use super::{Envelope, Frame, GRE, IPV4, IPV6, Payload, UDP, clear, ethernet, network};
+use super::{Envelope, Frame, GRE, IPV4, IPV6, Payload, UDP, clear, datagram, ethernet, network};
 
 /// EtherType of an Ethernet frame in GRE (transparent Ethernet bridging, RFC 1701).
 const ETHERNET: u16 = 0x6558;
@@ -36,6 +36,10 @@ struct Opened {
 #[inline(always)]
 pub fn tunnel<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let b = b.until(REACH);
+    if f.l4 == UDP {
+        let Some(length) = b.until(f.end).be16(f.off - 4) else { return Payload::Bad };
+        datagram(f, length as u32);
+    }
     let payload = b.until(f.end);
     let opened = if f.l4 == GRE { gre(payload, f.off) } else { vxlan(payload, f.off) };
     let Some(opened) = opened else {
@@ -89,8 +93,8 @@ fn enter<B: Bytes>(b: B, f: &mut Frame, opened: &Opened, env: &mut Inside) -> Pa
         f.dst_end = 0;
         f.off = opened.base;
         f.ethertype = opened.ethertype;
-    } else if !ethernet(b, f, opened.base) {
-        return Payload::Bad;
+    } else if let Some(payload) = ethernet(b, f, opened.base) {
+        return payload;
     }
     network(b, f, env)
 }
