@@ -57,7 +57,12 @@ fn verified_instructions_and_load_time() {
         if !name.ends_with("+tunnels") {
             sum += count;
         }
-        let max = budget.verified.get(&name).or_else(|| budget.verified.get("default")).copied().unwrap_or(0);
+        let max = budget
+            .verified
+            .get(name.trim_end_matches("+tunnels"))
+            .or_else(|| budget.verified.get("default"))
+            .copied()
+            .unwrap_or(0);
         if count > max {
             over.push(format!("{name}: {count} verified instructions, budget {max}"));
         }

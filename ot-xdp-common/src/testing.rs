@@ -20,8 +20,7 @@ use crate::walk::{Driven, Step, Steps, Walk, drive};
 /// User space with the default bindings, and memory between frames.
 #[derive(Debug)]
 pub struct Host {
-    /// Are tunnels opened?
-    pub tunnels: bool,
+    tunnels: bool,
     len: u32,
     streams: Vec<Stream>,
     windows: Vec<Window>,
@@ -149,6 +148,11 @@ impl Seen {
 }
 
 impl Host {
+    /// The same for a site that opens tunnels.
+    pub fn opening_tunnels() -> Host {
+        Host { tunnels: true, ..Host::default() }
+    }
+
     /// Classifies the next frame.
     pub fn frame(&mut self, frame: &[u8]) -> Seen {
         let (mut f, mut w) = (Frame::default(), Walk::default());
