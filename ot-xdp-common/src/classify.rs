@@ -208,6 +208,7 @@ fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E)
     frame::strip_prp(b, f);
     w.begin = f.off;
     w.end = f.end;
+    w.base = f.base;
     w.stage = Stage::Content as u32;
     w.sniff = 0;
     w.registered = 1;

@@ -97,8 +97,8 @@ pub struct Frame {
     pub tcp: u8,
     /// TCP sequence number of the segment.
     pub seq: u32,
-    /// Padding to eight octets.
-    pub reserved: u32,
+    /// Offset of the Ethernet header: not 0 in a tunnel.
+    pub base: u32,
 }
 
 /// Size of [`Frame`] in octets.
@@ -146,6 +146,7 @@ fn clear<B: Bytes>(b: B, f: &mut Frame) {
 #[inline(always)]
 fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> Option<Payload> {
     clear(b, f);
+    f.base = base;
     let (Some(dst), Some(src)) = (b.be64(base), b.be64(base + 6)) else {
         f.src = [0; 4];
         f.dst = [0; 4];
