@@ -210,11 +210,10 @@ fn opening_tunnels() -> Pair {
     Pair::with(bindings)
 }
 
-/// The frames of the repository's captures that stay within reach in a tunnel, a list for each capture.
-fn frames_for_tunnels() -> Vec<Vec<Vec<u8>>> {
+/// The frames of a capture that stay within reach in a tunnel.
+fn frames_for_tunnels(file: &std::path::PathBuf) -> Vec<Vec<u8>> {
     let fits = |f: &Vec<u8>| (14..REACH as usize - tunnel::OVERHEAD).contains(&f.len());
-    let frames = |file: &std::path::PathBuf| data::frames(file).expect("readable").into_iter().filter(fits).collect();
-    data::own_captures().iter().map(frames).collect()
+    data::frames(file).expect("readable").into_iter().filter(fits).collect()
 }
 
 /// What is decided for each frame without a tunnel, in user space.
@@ -230,7 +229,7 @@ fn every_frame_in_every_tunnel() {
         skip!("needs root to load the kernel program");
     }
     type Wrap = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;
-    let frames = frames_for_tunnels().concat();
+    let frames: Vec<Vec<u8>> = data::own_captures().iter().flat_map(frames_for_tunnels).collect();
     let expected = bare(&frames);
     let mut kinds: Vec<(String, Wrap)> = vec![("packet-in-gre".to_owned(), Box::new(tunnel::wrap_packet))];
     for (name, carrier, head) in tunnel::KINDS {
@@ -257,6 +256,31 @@ fn every_frame_in_every_tunnel() {
         pair.compare_counters();
         println!("{kind}: {wrapped} of {} frames equal", frames.len());
     }
+}
+
+/// The same in user space for the shared corpus, which has more protocols.
+#[test]
+fn every_captured_frame_in_a_tunnel() {
+    if data::shared().is_none() {
+        skip!("the shared corpus is absent");
+    }
+    let mut bindings = BindingTable::default();
+    bindings.open_tunnels(true);
+    let (_, carrier, head) = tunnel::KINDS[0];
+    let mut total = 0;
+    for file in captures() {
+        let frames = frames_for_tunnels(&file);
+        let expected = bare(&frames);
+        let mut user = UserEngine::new(bindings.clone(), FLOWS);
+        for (frame, bare) in frames.iter().zip(&expected) {
+            let outer = tunnel::wrap(carrier, head, frame);
+            let mut record = user.frame(bare.frame, &outer, bare.frame * 1_000).expect("user engine");
+            record.flags.retain(|f| *f != "tunnel");
+            assert_eq!(&record, bare, "{}: in the tunnel (left) and bare (right) on {frame:02x?}", file.display());
+        }
+        total += frames.len();
+    }
+    println!("{total} frames equal");
 }
 
 /// A tunnel in a tunnel is not opened, whatever the kinds.
@@ -286,7 +310,8 @@ fn mutated_tunnels() {
         skip!("needs root to load the kernel program");
     }
     let mut seeds: Vec<Vec<u8>> = Vec::new();
-    for frames in frames_for_tunnels() {
+    for file in data::own_captures() {
+        let frames = frames_for_tunnels(&file);
         let step = frames.len() / 10 + 1;
         for (frame, (_, carrier, head)) in frames.iter().step_by(step).zip(tunnel::KINDS.iter().cycle()) {
             seeds.push(tunnel::wrap(*carrier, head, frame));
