@@ -211,7 +211,7 @@ fn opening_tunnels() -> Pair {
 }
 
 /// The frames of a capture that stay within reach in a tunnel.
-fn frames_for_tunnels(file: &std::path::PathBuf) -> Vec<Vec<u8>> {
+fn frames_for_tunnels(file: &std::path::Path) -> Vec<Vec<u8>> {
     let fits = |f: &Vec<u8>| (14..REACH as usize - tunnel::OVERHEAD).contains(&f.len());
     data::frames(file).expect("readable").into_iter().filter(fits).collect()
 }
@@ -229,7 +229,7 @@ fn every_frame_in_every_tunnel() {
         skip!("needs root to load the kernel program");
     }
     type Wrap = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;
-    let frames: Vec<Vec<u8>> = data::own_captures().iter().flat_map(frames_for_tunnels).collect();
+    let frames: Vec<Vec<u8>> = data::own_captures().iter().flat_map(|file| frames_for_tunnels(file)).collect();
     let expected = bare(&frames);
     let mut kinds: Vec<(String, Wrap)> = vec![("packet-in-gre".to_owned(), Box::new(tunnel::wrap_packet))];
     for (name, carrier, head) in tunnel::KINDS {

@@ -15,9 +15,7 @@ mod window;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ot_xdp_common::classify::{
-    Prepared, confirmed, next_candidate, prepare, prepare_ipv6_chain, prepare_tunnel,
-};
+use ot_xdp_common::classify::{Prepared, confirmed, next_candidate, prepare, prepare_ipv6_chain, prepare_tunnel};
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream::{self, Next};
 use ot_xdp_common::walk;
