@@ -74,8 +74,9 @@ impl Seeds {
                 kind.dedup();
                 let small = row.iter().map(Vec::len).sum::<usize>() < 4_000;
                 if small && !kind.is_empty() && std::env::var_os("OT_XDP_FUZZ_ONLY").is_none() {
-                    self.put("frames", kind.clone(), || frames::input(row.iter().map(Vec::as_slice)));
-                    kind.push(u32::MAX);
+                    self.put("frames", kind, || frames::input(row.iter().map(Vec::as_slice)));
+                    // A few for each protocol: in front of the payload all are alike.
+                    let kind = vec![u32::MAX, u32::from(w.root)];
                     let wrapped: Vec<Vec<u8>> = row.iter().map(|f| in_gre(f)).collect();
                     self.put("frames", kind, || frames::input(wrapped.iter().map(Vec::as_slice)));
                 }
