@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use harness::{data, is_root, skip};
+use harness::{data, is_root, skip, tunnel};
 use ot_xdp::bindings::BindingTable;
 use ot_xdp::config::Config;
 use ot_xdp::source::replay::{Engine, KernelEngine, Record, UserEngine};
-use ot_xdp_common::limits::FLOWS;
+use ot_xdp_common::limits::{FLOWS, REACH};
 use ot_xdp_common::wire::{FlowKey, FlowValue};
 
 /// Both engines on the same frames, stopped at the first difference.
@@ -194,6 +194,135 @@ fn a_million_mutated_frames() {
     let total: u64 = std::env::var("OT_XDP_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let mut random = Random(0x07D9_0001);
     let mut pair = Pair::new();
+    while pair.frames < total {
+        let mut frame = seeds[random.below(seeds.len())].clone();
+        mutate(&mut frame, &seeds, &mut random);
+        pair.frame(&frame, &"mutation");
+    }
+    pair.compare_counters();
+    println!("{} mutated frames of {} seeds equal", pair.frames, seeds.len());
+}
+
+/// Both engines for a site that opens tunnels.
+fn opening_tunnels() -> Pair {
+    let mut bindings = BindingTable::default();
+    bindings.open_tunnels(true);
+    Pair::with(bindings)
+}
+
+/// The frames of a capture that stay within reach in a tunnel.
+fn frames_for_tunnels(file: &std::path::Path) -> Vec<Vec<u8>> {
+    let fits = |f: &Vec<u8>| (14..REACH as usize - tunnel::OVERHEAD).contains(&f.len());
+    data::frames(file).expect("readable").into_iter().filter(fits).collect()
+}
+
+/// What is decided for each frame without a tunnel, in user space.
+fn bare(frames: &[Vec<u8>]) -> Vec<Record> {
+    let mut user = UserEngine::new(BindingTable::default(), FLOWS);
+    (1..).zip(frames).map(|(n, f)| user.frame(n, f, n * 1_000).expect("user engine")).collect()
+}
+
+/// A frame in a tunnel is what it is without one, and flagged; both engines agree, and so do their books.
+#[test]
+fn every_frame_in_every_tunnel() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    type Wrap = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;
+    let frames: Vec<Vec<u8>> = data::own_captures().iter().flat_map(|file| frames_for_tunnels(file)).collect();
+    let expected = bare(&frames);
+    let mut kinds: Vec<(String, Wrap)> = vec![("packet-in-gre".to_owned(), Box::new(tunnel::wrap_packet))];
+    for (name, carrier, head) in tunnel::KINDS {
+        kinds.push((name.to_owned(), Box::new(move |f| Some(tunnel::wrap(carrier, head, f)))));
+    }
+    let (_, carrier, head) = tunnel::KINDS[0];
+    kinds.push(("vxlan-ipv6".to_owned(), Box::new(move |f| Some(tunnel::wrap_ipv6(carrier, head, f)))));
+    for (kind, wrap) in kinds {
+        let mut pair = opening_tunnels();
+        let mut wrapped = 0;
+        for (frame, bare) in frames.iter().zip(&expected) {
+            let Some(outer) = wrap(frame) else {
+                // Not a packet: keeps the numbers and the memory of both in step.
+                pair.frame(frame, &kind);
+                continue;
+            };
+            let mut record = pair.frame(&outer, &kind);
+            assert!(record.flags.contains(&"tunnel"), "{kind}: {record:?}");
+            record.flags.retain(|f| *f != "tunnel");
+            assert_eq!(&record, bare, "{kind}: in the tunnel (left) and bare (right) on {frame:02x?}");
+            wrapped += 1;
+        }
+        assert!(wrapped > 100, "{kind}: {wrapped} frames");
+        pair.compare_counters();
+        println!("{kind}: {wrapped} of {} frames equal", frames.len());
+    }
+}
+
+/// The same in user space for the shared corpus, which has more protocols.
+#[test]
+fn every_captured_frame_in_a_tunnel() {
+    if data::shared().is_none() {
+        skip!("the shared corpus is absent");
+    }
+    let mut bindings = BindingTable::default();
+    bindings.open_tunnels(true);
+    let (_, carrier, head) = tunnel::KINDS[0];
+    let mut total = 0;
+    for file in captures() {
+        let frames = frames_for_tunnels(&file);
+        let expected = bare(&frames);
+        let mut user = UserEngine::new(bindings.clone(), FLOWS);
+        for (frame, bare) in frames.iter().zip(&expected) {
+            let outer = tunnel::wrap(carrier, head, frame);
+            let mut record = user.frame(bare.frame, &outer, bare.frame * 1_000).expect("user engine");
+            record.flags.retain(|f| *f != "tunnel");
+            assert_eq!(&record, bare, "{}: in the tunnel (left) and bare (right) on {frame:02x?}", file.display());
+        }
+        total += frames.len();
+    }
+    println!("{total} frames equal");
+}
+
+/// A tunnel in a tunnel is not opened, whatever the kinds.
+#[test]
+fn a_tunnel_in_a_tunnel() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    let read = modbus(1, &[&[3, 0, 10, 0, 2]]);
+    let mut pair = opening_tunnels();
+    for (outer_name, outer, outer_head) in tunnel::KINDS {
+        for (inner_name, inner, inner_head) in tunnel::KINDS {
+            for inside in [tunnel::wrap(inner, inner_head, &read), tunnel::wrap_ipv6(inner, inner_head, &read)] {
+                let from = format!("{inner_name} in {outer_name}");
+                let record = pair.frame(&tunnel::wrap(outer, outer_head, &inside), &from);
+                assert_eq!((record.outcome, record.flags), ("not_ot", vec!["tunnel"]), "{from}");
+            }
+        }
+    }
+    pair.compare_counters();
+}
+
+/// Octets changed in the headers around and inside: equal results, also where a tunnel is broken.
+#[test]
+fn mutated_tunnels() {
+    if !is_root() {
+        skip!("needs root to load the kernel program");
+    }
+    let mut seeds: Vec<Vec<u8>> = Vec::new();
+    for file in data::own_captures() {
+        let frames = frames_for_tunnels(&file);
+        let step = frames.len() / 10 + 1;
+        for (frame, (_, carrier, head)) in frames.iter().step_by(step).zip(tunnel::KINDS.iter().cycle()) {
+            seeds.push(tunnel::wrap(*carrier, head, frame));
+            seeds.push(tunnel::wrap_ipv6(*carrier, head, frame));
+            seeds.extend(tunnel::wrap_packet(frame));
+        }
+    }
+    seeds.retain(|f| f.len() < 1600);
+    let total = std::env::var("OT_XDP_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000_u64) / 5;
+    let mut random = Random(0x07D9_0002);
+    let mut pair = opening_tunnels();
     while pair.frames < total {
         let mut frame = seeds[random.below(seeds.len())].clone();
         mutate(&mut frame, &seeds, &mut random);

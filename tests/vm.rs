@@ -1,8 +1,8 @@
 //! The kernels of the field: the release binary on Debian's stock kernels, each in a virtual machine.
 //!
 //! On each kernel the binary must load, attach natively to veth, see a real Modbus request between two hosts, and
-//! classify the captures of the repository as the parsers in this process do. Kernels are kept in `target/vm`: delete
-//! a folder there to get a newer one.
+//! classify the captures of the repository, bare and in tunnels, as the parsers in this process do. Kernels are kept in
+//! `target/vm`: delete a folder there to get a newer one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use harness::{data, skip};
+use harness::{data, skip, tunnel};
 use ot_xdp_common::proto::Proto;
 use serde_json::Value;
 
@@ -65,9 +65,15 @@ fn check(series: &str, kernel: &image::Kernel) -> Result<()> {
     ensure!(binary.is_file(), "no {}; `cargo xtask build` makes it", binary.display());
     let run = target().join(format!("vm/run-{series}"));
     fs::create_dir_all(&run)?;
-    let (captures, origins) = one_capture()?;
+    let (captures, origins) = one_capture(&|_, frame| frame)?;
     let capture_file = run.join("captures.pcap");
     fs::write(&capture_file, &captures)?;
+    let (tunnels, _) = one_capture(&|n, frame| match tunnel::KINDS.get(n % tunnel::KINDS.len()) {
+        Some((_, carrier, head)) => tunnel::wrap(*carrier, head, &frame),
+        None => frame,
+    })?;
+    let tunnel_file = run.join("tunnels.pcap");
+    fs::write(&tunnel_file, &tunnels)?;
 
     let mut image = image::Image::default();
     ["/proc", "/sys", "/dev"].iter().for_each(|f| image.folder(Path::new(f)));
@@ -75,6 +81,7 @@ fn check(series: &str, kernel: &image::Kernel) -> Result<()> {
     image.program("busybox", &on_path("busybox").context("no busybox")?)?;
     image.program("ot-xdp", &binary)?;
     image.file("/captures.pcap", &captures);
+    image.file("/tunnels.pcap", &tunnels);
     let module = kernel.veth.file_name().unwrap_or_default().to_string_lossy();
     image.file(&format!("/{module}"), &fs::read(&kernel.veth)?);
 
@@ -95,7 +102,8 @@ fn check(series: &str, kernel: &image::Kernel) -> Result<()> {
     let verified: Vec<u64> = part("verified")?.iter().filter_map(|l| l.split(' ').nth(1)?.parse().ok()).collect();
     let largest = verified.iter().max().context("no program was loaded while the sensor ran")?;
     ensure!(*largest <= VERIFIED, "{verified:?} verified instructions, at most {VERIFIED} a program");
-    let missing = same(&part("replay")?, &host(&binary, &capture_file)?, &origins)?;
+    let missing = same(&part("replay")?, &host(&binary, &capture_file, &[])?, &origins)?;
+    same(&part("tunnels")?, &host(&binary, &tunnel_file, &["--tunnels"])?, &origins)?;
     println!("Linux {release}: verified instructions, in the order of loading: {verified:?}");
     println!("{} frames equal; protocols that no capture holds: {missing:?}", origins.len());
     println!("{:.1} s in the machine", took.as_secs_f32());
@@ -125,8 +133,10 @@ fn at<'a>(event: &'a Value, path: &str) -> &'a Value {
 }
 
 /// What the parsers in user space say on this host, by the same binary.
-fn host(binary: &Path, capture: &Path) -> Result<Vec<String>> {
-    let done = Command::new(binary).args(["replay", "--frames", "--engine", "user"]).arg(capture).output()?;
+fn host(binary: &Path, capture: &Path, options: &[&str]) -> Result<Vec<String>> {
+    let mut replay = Command::new(binary);
+    replay.args(["replay", "--frames", "--engine", "user"]).args(options).arg(capture);
+    let done = replay.output()?;
     ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     Ok(String::from_utf8(done.stdout)?.lines().map(str::to_owned).collect())
 }
@@ -147,17 +157,18 @@ fn same(kernel: &[String], user: &[String], origins: &[String]) -> Result<BTreeS
 }
 
 /// All captures of the repository as one, because loading the program for each takes seconds in the machine; and where
-/// each frame comes from.
-fn one_capture() -> Result<(Vec<u8>, Vec<String>)> {
+/// each frame comes from. `change` is given each frame's number and the frame.
+fn one_capture(change: &dyn Fn(usize, Vec<u8>) -> Vec<u8>) -> Result<(Vec<u8>, Vec<String>)> {
     // File header: magic for microseconds, version 2.4, time zone and accuracy 0, longest frame, Ethernet.
     let mut file = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 0x4_0000, 1].map(u32::to_le_bytes).concat();
     let mut origins = Vec::new();
     for path in data::own_captures() {
-        for (i, frame) in data::frames(&path)?.iter().enumerate() {
+        for (i, frame) in data::frames(&path)?.into_iter().enumerate() {
+            let frame = change(origins.len(), frame);
             origins.push(format!("{} frame {}", path.display(), i + 1));
             let (second, len) = (origins.len() as u32, frame.len() as u32);
             file.extend([second, 0, len, len].map(u32::to_le_bytes).concat());
-            file.extend_from_slice(frame);
+            file.extend_from_slice(&frame);
         }
     }
     ensure!(!origins.is_empty(), "the repository has no captures");

@@ -54,6 +54,8 @@ pub enum Prepared {
     Next(Next),
     /// Call [`prepare_ipv6_chain`].
     Ipv6Chain,
+    /// Call [`prepare_tunnel`].
+    Tunnel,
 }
 
 /// Reads the envelope of a frame and starts the walk with the best candidate.
@@ -76,7 +78,19 @@ pub fn prepare_ipv6_chain<B: Bytes, E: Bindings + Envelope + Memory>(
     w: &mut Walk,
     env: &mut E,
 ) -> Prepared {
-    let payload = frame::ipv6_chain(b.until(f.end), f);
+    let payload = frame::ipv6_chain(b.until(f.end), f, env);
+    candidates(payload, b, f, w, env)
+}
+
+/// The rest of [`prepare`] for what may be a tunnel.
+#[inline(always)]
+pub fn prepare_tunnel<B: Bytes, E: Bindings + Envelope + Memory>(
+    b: B,
+    f: &mut Frame,
+    w: &mut Walk,
+    env: &mut E,
+) -> Prepared {
+    let payload = frame::tunnel(b, f, env);
     candidates(payload, b, f, w, env)
 }
 
@@ -100,6 +114,7 @@ fn candidates<B: Bytes, E: Bindings + Memory>(
         }
         Payload::Layer2 => return Prepared::Next(layer2(b, f, w, env)),
         Payload::Ipv6Chain => return Prepared::Ipv6Chain,
+        Payload::Tunnel => return Prepared::Tunnel,
         Payload::Empty => empty(f, w, env),
         Payload::OtherIp => Outcome::NotOt,
         Payload::Fragment => Outcome::Fragment,
@@ -193,6 +208,7 @@ fn layer2<B: Bytes, E: Bindings>(b: B, f: &mut Frame, w: &mut Walk, env: &mut E)
     frame::strip_prp(b, f);
     w.begin = f.off;
     w.end = f.end;
+    w.base = f.base;
     w.stage = Stage::Content as u32;
     w.sniff = 0;
     w.registered = 1;
@@ -278,13 +294,18 @@ pub fn classify<B: Bytes, E: Env<B>>(
     joined: &mut dyn FnMut(&mut Walk, &mut E) -> Outcome,
 ) -> Outcome {
     let mut prepared = prepare(b, f, w, env);
-    if prepared == Prepared::Ipv6Chain {
-        prepared = prepare_ipv6_chain(b, f, w, env);
+    // A chain, the tunnel behind it, a chain inside, and a second tunnel, which is not opened.
+    for _ in 0..4 {
+        prepared = match prepared {
+            Prepared::Next(_) => break,
+            Prepared::Ipv6Chain => prepare_ipv6_chain(b, f, w, env),
+            Prepared::Tunnel => prepare_tunnel(b, f, w, env),
+        };
     }
     let mut next = match prepared {
         Prepared::Next(n) => n,
-        // Not reached: a chain is followed once.
-        Prepared::Ipv6Chain => Next::Count(Outcome::BadEnvelope),
+        // Not reached: there are no more of them.
+        Prepared::Ipv6Chain | Prepared::Tunnel => Next::Count(Outcome::BadEnvelope),
     };
     // Each turn is a tail call in the kernel, which allows 33 in a row.
     for _ in 0..32 {

@@ -1,7 +1,14 @@
-//! The envelope: Ethernet, VLAN, LLC/SNAP, redundancy tags, IPv4, IPv6, TCP, UDP.
+//! The envelope: Ethernet, VLAN, LLC/SNAP, redundancy tags, IPv4, IPv6, TCP, UDP. What comes through a tunnel is opened
+//! in [`tunnel`].
 //!
 //! Sources: IEEE 802.3 cl. 3, 802.1Q cl. 9, 802.1CB cl. 7.8, IEC 62439-3 cl. 4.2 and 5.7 (PRP, HSR), RFC 791, RFC 8200,
 //! RFC 9293, RFC 768.
+
+mod tunnel;
+#[cfg(test)]
+mod tunnel_tests;
+
+pub use tunnel::tunnel;
 
 use crate::bytes::Bytes;
 use crate::flags;
@@ -15,6 +22,10 @@ pub const IPV6: u16 = 0x86DD;
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// IP protocol number of GRE (RFC 2784 cl. 3).
+pub const GRE: u8 = 47;
+/// UDP destination ports of VXLAN: the registered one (RFC 7348 cl. 5), and the one that Linux began with.
+pub const VXLAN: [u16; 2] = [4789, 8472];
 
 const HSR_TAG: u16 = 0x892F;
 const R_TAG: u16 = 0xF1C1;
@@ -44,6 +55,9 @@ pub enum Payload {
     /// IPv6 with extension headers: call [`ipv6_chain`]. A case of its own, because few frames have them and the loop
     /// would multiply the verifier's work in the main path.
     Ipv6Chain = 6,
+    /// Perhaps a tunnel, with its header at [`Frame::off`]: call [`tunnel`]. Only where [`Envelope::tunnels`] says so. A
+    /// case of its own like [`Payload::Ipv6Chain`].
+    Tunnel = 7,
 }
 
 /// Addresses and payload bounds of a frame (map memory of the kernel program; host byte order).
@@ -83,8 +97,8 @@ pub struct Frame {
     pub tcp: u8,
     /// TCP sequence number of the segment.
     pub seq: u32,
-    /// Padding to eight octets.
-    pub reserved: u32,
+    /// Offset of the Ethernet header: not 0 in a tunnel.
+    pub base: u32,
 }
 
 /// Size of [`Frame`] in octets.
@@ -96,6 +110,9 @@ pub trait Envelope {
     /// Length of the whole frame in octets, asked only when its headers promise more than is readable: a helper call in
     /// the kernel.
     fn frame_len(&mut self) -> u32;
+
+    /// Are tunnels opened? Fixed when the program is loaded: the kernel takes the code out of a program that does not.
+    fn tunnels(&mut self) -> bool;
 }
 
 /// Reads the envelope of a frame into `f`. Only the first [`REACH`] octets are looked at.
@@ -107,6 +124,15 @@ pub fn parse<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload
     if f.len >= REACH {
         long(f, env);
     }
+    match ethernet(b, f, 0) {
+        Some(payload) => payload,
+        None => network(b, f, env),
+    }
+}
+
+/// Forgets what an earlier frame, or the headers around a tunnel, left behind.
+#[inline(always)]
+fn clear<B: Bytes>(b: B, f: &mut Frame) {
     f.vlan = 0;
     f.vlan_inner = 0;
     f.sport = 0;
@@ -114,27 +140,40 @@ pub fn parse<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload
     f.l4 = 0;
     f.tcp = 0;
     f.end = b.len();
-    let (Some(dst), Some(src)) = (b.be64(0), b.be64(6)) else {
+}
+
+/// Reads the Ethernet header at `base` with its tags and LLC. None when a network header or a layer-2 payload follows.
+#[inline(always)]
+fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> Option<Payload> {
+    clear(b, f);
+    f.base = base;
+    let (Some(dst), Some(src)) = (b.be64(base), b.be64(base + 6)) else {
         f.src = [0; 4];
         f.dst = [0; 4];
         f.src_end = 0;
         f.dst_end = 0;
         f.ethertype = 0;
-        f.off = 0;
-        return Payload::Bad;
+        f.off = base;
+        return Some(Payload::Bad);
     };
     f.dst_end = dst & !0xFFFF;
     f.src_end = src & !0xFFFF;
-    f.off = 14;
+    f.off = base + 14;
     f.ethertype = src as u16;
     if is_tag(f.ethertype) && !tags(b, f) {
         layer2_addresses(f);
-        return Payload::Bad;
+        return Some(Payload::Bad);
     }
     if f.ethertype <= 1500 && !llc(b, f) {
         layer2_addresses(f);
-        return Payload::Layer2;
+        return Some(Payload::Layer2);
     }
+    None
+}
+
+/// Reads the network header at [`Frame::off`] and what is behind it.
+#[inline(always)]
+fn network<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     if f.ethertype == IPV4 {
         return ipv4(b, f, env);
     }
@@ -273,7 +312,7 @@ fn ipv4<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
         }
     }
     f.off = off + header;
-    transport(b, f)
+    transport(b, f, env)
 }
 
 /// Sets the payload's end to what a header declares.
@@ -315,7 +354,7 @@ fn ipv6<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
         f.flags |= flags::IP_OPTIONS;
         return Payload::Ipv6Chain;
     }
-    transport(b, f)
+    transport(b, f, env)
 }
 
 /// Hop-by-hop, routing, destination options; fragment; authentication (RFC 8200 cl. 4, RFC 4302 cl. 2).
@@ -329,7 +368,7 @@ const AUTHENTICATION_HEADER: u8 = 51;
 
 /// Follows the extension headers from [`Frame::off`] on, and the transport header behind them.
 #[inline(always)]
-pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> Payload {
+pub fn ipv6_chain<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let (mut off, mut next) = (f.off, f.l4);
     for _ in 0..IPV6_EXTENSIONS {
         if !is_extension(next) {
@@ -358,14 +397,14 @@ pub fn ipv6_chain<B: Bytes>(b: B, f: &mut Frame) -> Payload {
     }
     f.l4 = next;
     f.off = off;
-    transport(b, f)
+    transport(b, f, env)
 }
 
 #[inline(always)]
-fn transport<B: Bytes>(b: B, f: &mut Frame) -> Payload {
+fn transport<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
     if f.l4 != TCP && f.l4 != UDP {
-        return Payload::OtherIp;
+        return if env.tunnels() && f.l4 == GRE { Payload::Tunnel } else { Payload::OtherIp };
     }
     let b = b.until(f.end);
     let Some(head) = b.be64(off) else { return Payload::Bad };
@@ -374,13 +413,11 @@ fn transport<B: Bytes>(b: B, f: &mut Frame) -> Payload {
     f.src_end |= head >> 48;
     f.dst_end |= (head >> 32) & 0xFFFF;
     if f.l4 == UDP {
-        let length = (head >> 16) as u16 as u32;
         f.off = off + 8;
-        if length >= 8 && off + length < f.end {
-            f.end = off + length;
-        } else if off + length > f.end && f.flags & flags::BEYOND_REACH == 0 {
-            f.flags |= flags::SHORT_FRAME;
+        if env.tunnels() && VXLAN.contains(&f.dport) {
+            return Payload::Tunnel;
         }
+        datagram(f, (head >> 16) as u16 as u32);
     } else {
         let Some(more) = b.be16(off + 12) else { return Payload::Bad };
         let header = (more >> 12) as u32 * 4;
@@ -392,4 +429,15 @@ fn transport<B: Bytes>(b: B, f: &mut Frame) -> Payload {
         }
     }
     if f.off < f.end { Payload::Transport } else { Payload::Empty }
+}
+
+/// Sets the payload's end to the length in a UDP header, which counts the header.
+#[inline(always)]
+fn datagram(f: &mut Frame, length: u32) {
+    let end = f.off - 8 + length;
+    if length >= 8 && end < f.end {
+        f.end = end;
+    } else if end > f.end && f.flags & flags::BEYOND_REACH == 0 {
+        f.flags |= flags::SHORT_FRAME;
+    }
 }

@@ -20,6 +20,7 @@ use crate::walk::{Driven, Step, Steps, Walk, drive};
 /// User space with the default bindings, and memory between frames.
 #[derive(Debug)]
 pub struct Host {
+    tunnels: bool,
     len: u32,
     streams: Vec<Stream>,
     windows: Vec<Window>,
@@ -29,6 +30,7 @@ pub struct Host {
 impl Default for Host {
     fn default() -> Host {
         Host {
+            tunnels: false,
             len: 0,
             streams: vec![Stream::default(); STREAMS as usize],
             windows: vec![Window::default(); WINDOWS as usize],
@@ -100,6 +102,9 @@ impl Envelope for Host {
     fn frame_len(&mut self) -> u32 {
         self.len
     }
+    fn tunnels(&mut self) -> bool {
+        self.tunnels
+    }
 }
 
 impl Steps<&[u8]> for Host {
@@ -143,6 +148,11 @@ impl Seen {
 }
 
 impl Host {
+    /// The same for a site that opens tunnels.
+    pub fn opening_tunnels() -> Host {
+        Host { tunnels: true, ..Host::default() }
+    }
+
     /// Classifies the next frame.
     pub fn frame(&mut self, frame: &[u8]) -> Seen {
         let (mut f, mut w) = (Frame::default(), Walk::default());

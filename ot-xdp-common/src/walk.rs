@@ -121,7 +121,8 @@ pub struct Walk {
     pub stream: u32,
     /// Operations at the front that an earlier segment counted.
     pub skip: u32,
-    /// Sequence number of the first octet of the window, in a walk over the window.
+    /// Sequence number of the first octet of the window, in a walk over the window. In a walk over a layer-2 payload the
+    /// offset of its Ethernet header.
     pub base: u32,
     /// Where the list of candidates by content goes on, see [`crate::classify::next_candidate`].
     pub sniff: u32,

@@ -21,6 +21,8 @@ pub const IPV6_CHAIN: u32 = PROGRAMS - 1;
 pub const NEXT: u32 = PROGRAMS - 2;
 /// Slot of the program that puts octets into a window.
 pub const GATHER: u32 = PROGRAMS - 3;
+/// Slot of the program that opens tunnels.
+pub const TUNNEL: u32 = PROGRAMS - 5;
 /// Slot of the program that books unusual segments of connections.
 pub const LEAVE: u32 = PROGRAMS - 6;
 /// Slot of the program that counts all but the usual frame.

@@ -37,6 +37,10 @@ impl Envelope for Kernel {
         // SAFETY: a helper without side effects, given the program's context.
         unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
     }
+    #[inline(always)]
+    fn tunnels(&mut self) -> bool {
+        maps::opens_tunnels()
+    }
 }
 
 impl Memory for Kernel {

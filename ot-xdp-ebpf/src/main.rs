@@ -15,11 +15,11 @@ mod window;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ot_xdp_common::classify::{Prepared, confirmed, next_candidate, prepare, prepare_ipv6_chain};
+use ot_xdp_common::classify::{Prepared, confirmed, next_candidate, prepare, prepare_ipv6_chain, prepare_tunnel};
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream::{self, Next};
 use ot_xdp_common::walk;
-use ot_xdp_common::wire::{IPV6_CHAIN, LEAVE, Scratch};
+use ot_xdp_common::wire::{IPV6_CHAIN, LEAVE, Scratch, TUNNEL};
 
 use crate::kernel::Kernel;
 use crate::packet::Packet;
@@ -44,6 +44,19 @@ pub fn ot_ipv6_chain(ctx: XdpContext) -> u32 {
     begin(ctx, s, prepared)
 }
 
+/// Opens a tunnel and goes on like [`ot_xdp`] with the frame inside. Nothing jumps here while tunnels are not opened; the
+/// kernel then verifies only the first lines.
+#[xdp(frags)]
+pub fn ot_tunnel(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    if !maps::opens_tunnels() {
+        return verdict::pass();
+    }
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let prepared = prepare_tunnel(Packet::new(ctx), &mut s.frame, &mut s.walk, &mut Kernel { ctx });
+    begin(ctx, s, prepared)
+}
+
 #[inline(always)]
 fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
     match prepared {
@@ -56,6 +69,10 @@ fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
         Prepared::Next(next) => jump::go_on(ctx, s, next),
         Prepared::Ipv6Chain => {
             jump::to::<IPV6_CHAIN>(ctx);
+            verdict::pass()
+        }
+        Prepared::Tunnel => {
+            jump::to::<TUNNEL>(ctx);
             verdict::pass()
         }
     }

@@ -77,6 +77,16 @@ pub fn kind(key: u64) -> Option<Kind> {
     unsafe { KINDS.get(&key) }.map(|kind| Kind(*kind as u8))
 }
 
+/// 1 when tunnels are opened; set at load time, so that the code is gone from the programs of a site that does not.
+#[unsafe(no_mangle)]
+static TUNNELS: Global<u32> = Global::new(0);
+
+/// Are tunnels opened?
+#[inline(always)]
+pub fn opens_tunnels() -> bool {
+    TUNNELS.load() != 0
+}
+
 /// 1 when captures are replayed; set at load time, so that the branch is gone from the program of a sensor.
 #[unsafe(no_mangle)]
 static REPLAY: Global<u32> = Global::new(0);

@@ -1,5 +1,5 @@
 //! What a site decides about frames: which protocol is registered on which port and EtherType (the protocol files'
-//! defaults plus its own), and the kinds of the functions that it knows better.
+//! defaults plus its own), the kinds of the functions that it knows better, and whether tunnels are opened.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,12 @@ use ot_xdp_common::proto::Proto;
 pub struct BindingTable {
     words: Vec<u64>,
     kinds: BTreeMap<u64, Kind>,
+    tunnels: bool,
 }
 
 impl Default for BindingTable {
     fn default() -> Self {
-        let mut table = BindingTable { words: vec![0; BINDING_WORDS as usize], kinds: BTreeMap::new() };
+        let mut table = BindingTable { words: vec![0; BINDING_WORDS as usize], kinds: BTreeMap::new(), tunnels: false };
         // Backwards, so that the first of several protocols that share a port is found first.
         for proto in Proto::ALL.iter().rev() {
             let b = proto.binding();
@@ -46,6 +47,16 @@ impl BindingTable {
     /// The kinds that the site chose, by [`overrule::key`].
     pub fn kinds(&self) -> &BTreeMap<u64, Kind> {
         &self.kinds
+    }
+
+    /// Judges what comes through a tunnel by the frame inside, or by the headers around it.
+    pub fn open_tunnels(&mut self, open: bool) {
+        self.tunnels = open;
+    }
+
+    /// Are tunnels opened?
+    pub fn tunnels(&self) -> bool {
+        self.tunnels
     }
 
     /// The words of the kernel map, by index.

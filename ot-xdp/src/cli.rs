@@ -71,6 +71,9 @@ pub struct RunArgs {
     /// Where an interface cannot run XDP in its driver, attach behind it and say so in every health event.
     #[arg(long)]
     pub allow_fallback: bool,
+    /// Open tunnels (VXLAN, GRE, ERSPAN): judge the frame inside, not the one around it.
+    #[arg(long)]
+    pub tunnels: bool,
     /// Stop after this time, e.g. `20s`, `10m`, `1h`.
     #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
@@ -109,6 +112,9 @@ pub struct ReplayArgs {
     /// Print one record for each frame instead of events.
     #[arg(long)]
     pub frames: bool,
+    /// Open tunnels (VXLAN, GRE, ERSPAN): judge the frame inside, not the one around it.
+    #[arg(long)]
+    pub tunnels: bool,
     /// Time between flow summaries, in the time of the capture.
     #[arg(long, value_parser = duration)]
     pub interval: Option<Duration>,

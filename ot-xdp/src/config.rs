@@ -59,6 +59,8 @@ pub struct Capture {
     pub attach_mode: ModeArg,
     /// Attach behind the driver where the driver cannot run XDP.
     pub allow_fallback: bool,
+    /// Open tunnels.
+    pub tunnels: bool,
 }
 
 /// Sizes of the kernel's maps.
@@ -112,7 +114,7 @@ impl Default for Sensor {
 
 impl Default for Capture {
     fn default() -> Self {
-        Capture { interfaces: Vec::new(), attach_mode: ModeArg::Native, allow_fallback: false }
+        Capture { interfaces: Vec::new(), attach_mode: ModeArg::Native, allow_fallback: false, tunnels: false }
     }
 }
 
@@ -170,6 +172,7 @@ impl Config {
             self.capture.attach_mode = mode;
         }
         self.capture.allow_fallback |= args.allow_fallback;
+        self.capture.tunnels |= args.tunnels;
         if let Some(flows) = args.flows {
             self.counters.flows = read::check_flows(flows.into()).map_err(option("--flows"))?;
         }
@@ -180,7 +183,8 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Option`] for a value that the file would refuse as well.
-    pub fn with_replay(self, args: &ReplayArgs) -> Result<Config, ConfigError> {
+    pub fn with_replay(mut self, args: &ReplayArgs) -> Result<Config, ConfigError> {
+        self.capture.tunnels |= args.tunnels;
         self.with_interval(args.interval)
     }
 
@@ -198,7 +202,7 @@ impl Config {
     }
 
     /// The registrations: the protocols' defaults, without what the site takes away, with what it adds; and the kinds of
-    /// the functions that it knows better.
+    /// the functions that it knows better, and whether tunnels are opened.
     ///
     /// # Errors
     /// [`ConfigError::Binding`] when entries contradict each other. A configuration that came from [`Config::load`]
@@ -206,6 +210,7 @@ impl Config {
     pub fn bindings(&self) -> Result<BindingTable, ConfigError> {
         let mut table =
             read::table(&self.binding).map_err(|(entry, reason)| ConfigError::Binding { entry: entry + 1, reason })?;
+        table.open_tunnels(self.capture.tunnels);
         for entry in &self.operation {
             entry.function.codes.iter().for_each(|code| table.overrule(entry.function.proto, *code, entry.kind()));
         }
@@ -233,6 +238,8 @@ interfaces = []
 attach_mode = \"{mode}\"
 # Where a driver cannot run XDP, attach behind it and say so in every health event, instead of refusing to start.
 allow_fallback = {fallback}
+# Open tunnels (VXLAN, GRE, ERSPAN), one level: frames from a remote mirror port are judged by the frame inside.
+tunnels = {tunnels}
 
 [counters]
 # Conversation-and-function keys that can be counted one by one, {least} to {most}. Further ones are counted together.
@@ -261,6 +268,7 @@ first_seen = {first_seen}
 # state_changing = true
 ",
             fallback = capture.allow_fallback,
+            tunnels = capture.tunnels,
             flows = counters.flows,
             first_seen = events.first_seen,
         )

@@ -70,6 +70,9 @@ impl Envelope for Whole {
     fn frame_len(&mut self) -> u32 {
         0
     }
+    fn tunnels(&mut self) -> bool {
+        false
+    }
 }
 
 /// A Modbus read of one register.

@@ -3,6 +3,7 @@
 pub mod data;
 pub mod plant;
 pub mod schema;
+pub mod tunnel;
 
 /// Ends a test that cannot run here. `cargo xtask test` counts it as skipped and prints the reason.
 #[macro_export]

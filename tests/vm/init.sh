@@ -58,4 +58,5 @@ part doctor ot-xdp doctor
 part live live
 part verified cat /instructions
 part replay ot-xdp replay --frames --engine kernel /captures.pcap
+part tunnels ot-xdp replay --frames --engine kernel --tunnels /tunnels.pcap
 poweroff -f

@@ -109,7 +109,7 @@ impl Protocol for Ethercat {
             }
             w.mem[mem::END] = end;
             if layer2 {
-                w.mem[mem::SIDE] = 1 + (b.u8(SOURCE).unwrap_or(0) & LOCAL != 0) as u32;
+                w.mem[mem::SIDE] = 1 + (b.u8(w.base + SOURCE).unwrap_or(0) & LOCAL != 0) as u32;
             }
             w.off = off + HEAD;
         }

@@ -59,7 +59,7 @@ impl Protocol for Prp {
             return tlv::<B, Prp>(b, w);
         }
         let off = w.off;
-        let Some(to) = b.be64(0) else { return Step::REFUSE };
+        let Some(to) = b.be64(w.base) else { return Step::REFUSE };
         let Some(head) = b.be64(off) else { return Step::REFUSE };
         // Version 0 without a sequence: the first TLV is where the sequence would be.
         let early = (head >> 32) as u32 & 0xFFFF;

@@ -43,6 +43,10 @@ impl Envelope for Plain {
     fn frame_len(&mut self) -> u32 {
         0
     }
+    #[inline(always)]
+    fn tunnels(&mut self) -> bool {
+        false
+    }
 }
 
 /// The test run itself.

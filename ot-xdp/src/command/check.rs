@@ -53,6 +53,10 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
         }
         .to_owned(),
     );
+    if capture.tunnels {
+        let what = "tunnels (VXLAN, GRE, ERSPAN), one level, and judges the frame inside";
+        lines.push(format!("It opens {what}."));
+    }
     lines.push(format!(
         "It counts up to {} conversation-and-function keys apart, for which the maps take {} of kernel memory on this \
          host ({cpus} possible CPUs).",
@@ -109,11 +113,14 @@ mod tests {
         }
         config.capture.interfaces = vec!["p1".to_owned(), "p2".to_owned()];
         config.events.first_seen = false;
+        assert!(!text.contains("tunnels"), "off by default: {text}");
+        config.capture.tunnels = true;
         let entry = |protocol, tcp, remove| SiteBinding { protocol, tcp, udp: vec![], ethertypes: vec![], remove };
         config.binding = vec![entry(Proto::Modbus, vec![102, 1502, 502], false), entry(Proto::Cotp, vec![102], true)];
         let text = meaning(Path::new("a.toml"), &config, 2);
         for words in [
             "listens on p1, p2.",
+            "It opens tunnels (VXLAN, GRE, ERSPAN)",
             "TCP port 102 leads to modbus instead of cotp.",
             "TCP port 1502 leads to modbus.",
             "TCP port 502 leads to modbus, as it does by default.",

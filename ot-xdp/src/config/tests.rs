@@ -54,7 +54,7 @@ fn every_key_is_read() {
     let config = parse(
         r#"
         sensor = { name = "press 4" }
-        capture = { interfaces = ["eth1", "eth2"], attach_mode = "skb", allow_fallback = true }
+        capture = { interfaces = ["eth1", "eth2"], attach_mode = "skb", allow_fallback = true, tunnels = true }
         counters = { flows = 4_000_000 }
         events = { interval = "500ms", first_seen = false }
         [[binding]]
@@ -66,7 +66,7 @@ fn every_key_is_read() {
     assert_eq!(config.sensor.name, "press 4");
     assert_eq!(config.capture.interfaces, ["eth1", "eth2"]);
     assert_eq!(config.capture.attach_mode, ModeArg::Skb);
-    assert!(config.capture.allow_fallback && !config.events.first_seen);
+    assert!(config.capture.allow_fallback && config.capture.tunnels && !config.events.first_seen);
     assert_eq!(config.counters.flows, 4_000_000);
     assert_eq!(config.events.interval, Duration::from_millis(500));
     let table = config.bindings().unwrap();
@@ -168,11 +168,13 @@ fn options_are_laid_over_the_file() {
     let config = parse("[capture]\ninterfaces = [\"eth0\"]\n[counters]\nflows = 2000\n").unwrap();
     let same = config.clone().with_run(&run_args(&[])).unwrap();
     assert_eq!(same, config);
-    let line =
-        ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s", "--allow-fallback"];
+    let line = ["-i", "p1", "-i", "p2", "--attach-mode", "skb", "--flows", "5000", "--interval", "2s"];
+    let line = [&line[..], &["--allow-fallback", "--tunnels"]].concat();
     let laid = config.clone().with_run(&run_args(&line)).unwrap();
     assert_eq!(laid.capture.interfaces, ["p1", "p2"]);
     assert_eq!((laid.capture.attach_mode, laid.capture.allow_fallback), (ModeArg::Skb, true));
+    assert!(laid.capture.tunnels && laid.bindings().unwrap().tunnels());
+    assert!(!config.capture.tunnels && !config.bindings().unwrap().tunnels());
     assert_eq!((laid.counters.flows, laid.events.interval), (5000, Duration::from_secs(2)));
     for line in [["--flows", "10"], ["--interval", "30d"], ["-i", "x/y"]] {
         let e = config.clone().with_run(&run_args(&line)).unwrap_err();

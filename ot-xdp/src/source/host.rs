@@ -77,6 +77,9 @@ impl Envelope for Host {
     fn frame_len(&mut self) -> u32 {
         self.len
     }
+    fn tunnels(&mut self) -> bool {
+        self.bindings.tunnels()
+    }
 }
 
 impl Memory for Host {

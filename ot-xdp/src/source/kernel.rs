@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
     COUNT, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN, JOINED,
-    LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch,
+    LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch, TUNNEL,
 };
 
 use super::{PortId, Snapshot};
@@ -134,7 +134,7 @@ pub struct Options {
     pub flows: u32,
     /// Frames come from a capture and carry its time.
     pub replay: bool,
-    /// Ports and EtherTypes.
+    /// Ports and EtherTypes, and whether tunnels are opened.
     pub bindings: BindingTable,
 }
 
@@ -169,9 +169,10 @@ impl Kernel {
         if object::OBJECT.is_empty() {
             return Err(KernelError::NoObject);
         }
-        let replay = u32::from(options.replay);
+        let (replay, tunnels) = (u32::from(options.replay), u32::from(options.bindings.tunnels()));
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("FLOWS", options.flows).override_global("REPLAY", &replay, true);
+        loader.override_global("TUNNELS", &tunnels, true);
         let kinds = options.bindings.kinds();
         if !kinds.is_empty() {
             loader.map_max_entries("KINDS", kinds.len() as u32).override_global("OVERRULE", &1u32, true);
@@ -405,6 +406,7 @@ fn slots() -> BTreeMap<String, Option<u32>> {
     let mut slots = BTreeMap::from([
         (PROGRAM.to_owned(), None),
         ("ot_ipv6_chain".to_owned(), Some(IPV6_CHAIN)),
+        ("ot_tunnel".to_owned(), Some(TUNNEL)),
         ("ot_next".to_owned(), Some(NEXT)),
         ("ot_gather".to_owned(), Some(GATHER)),
         ("ot_count".to_owned(), Some(COUNT)),

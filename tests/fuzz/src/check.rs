@@ -31,7 +31,9 @@ pub struct Guarded<B> {
     inner: B,
     from: u32,
     end: u32,
-    /// Octets in front of the frame's payload that belong to a layer-2 protocol too.
+    /// Where the Ethernet header begins.
+    base: u32,
+    /// Octets from there on that belong to a layer-2 protocol too.
     head: u32,
     name: &'static str,
 }
@@ -39,8 +41,8 @@ pub struct Guarded<B> {
 impl<B: Bytes> Guarded<B> {
     fn inside<T>(self, off: u32, len: u32, value: Option<T>) -> Option<T> {
         if value.is_some() {
-            let (from, end, head) = (self.from, self.end, self.head);
-            let is_inside = off >= from && off + len <= end || off + len <= head;
+            let (from, end, base, head) = (self.from, self.end, self.base, self.head);
+            let is_inside = off >= from && off + len <= end || off >= base && off + len <= base + head;
             assert!(is_inside, "{}: reads {len} octets at {off}, the payload is {from}..{end}", self.name);
         }
         value
@@ -82,7 +84,7 @@ pub fn step<B: Bytes>(proto: u8, b: B, w: &mut Walk) -> Step {
         _ => 0,
     };
     let from = w.begin - header;
-    let guarded = Guarded { inner: b, from, end: w.end, head, name };
+    let guarded = Guarded { inner: b, from, end: w.end, base: w.base, head, name };
     let step = proto::step(proto, guarded, w);
     assert!(w.n_ops as usize <= OPS, "{name}: {} operations", w.n_ops);
     let full = w.flags & flags::WALK_LIMIT != 0;

@@ -119,6 +119,9 @@ impl Envelope for Host {
     fn frame_len(&mut self) -> u32 {
         self.len
     }
+    fn tunnels(&mut self) -> bool {
+        true
+    }
 }
 
 impl Memory for Host {

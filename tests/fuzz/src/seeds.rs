@@ -43,6 +43,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// The frame in GRE over IPv4: from there the fuzzer finds the other tunnels.
+fn in_gre(frame: &[u8]) -> Vec<u8> {
+    let mut out = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+    out.extend((frame.len() as u16 + 24).to_be_bytes());
+    out.extend([0, 1, 0x40, 0, 64, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 0, 0x65, 0x58]);
+    out.extend(frame);
+    out
+}
+
 struct Seeds {
     folder: PathBuf,
     /// How many there are of each kind.
@@ -66,6 +75,10 @@ impl Seeds {
                 let small = row.iter().map(Vec::len).sum::<usize>() < 4_000;
                 if small && !kind.is_empty() && std::env::var_os("OT_XDP_FUZZ_ONLY").is_none() {
                     self.put("frames", kind, || frames::input(row.iter().map(Vec::as_slice)));
+                    // A few for each protocol: in front of the payload all are alike.
+                    let kind = vec![u32::MAX, u32::from(w.root)];
+                    let wrapped: Vec<Vec<u8>> = row.iter().map(|f| in_gre(f)).collect();
+                    self.put("frames", kind, || frames::input(wrapped.iter().map(Vec::as_slice)));
                 }
             }
         });
