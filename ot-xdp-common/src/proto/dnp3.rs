@@ -322,8 +322,8 @@ fn covered<B: Bytes>(b: B, w: &mut Walk, from: u32, done: Step) -> Step {
         }
         let Some(word) = b.be64(at) else { break };
         // The high bit of each octet that is the first one of a start, and of some behind it.
-        let x = word ^ EACH * (START >> 8) as u64;
-        starts |= x.wrapping_sub(EACH) & !x & EACH << 7;
+        let x = word ^ (EACH * (START >> 8) as u64);
+        starts |= x.wrapping_sub(EACH) & !x & (EACH << 7);
         at += 8;
     }
     if starts != 0 {
@@ -347,9 +347,11 @@ fn whole(w: &Walk, done: Step) -> Step {
 #[inline(always)]
 fn seek<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let end = if w.pdu_end < w.end { w.pdu_end } else { w.end };
-    let mut at = w.mem[SOUGHT];
+    let from = w.mem[SOUGHT];
     w.mem[FOUND] = 0;
-    for _ in 0..8 * WORDS {
+    for i in 0..8 * WORDS {
+        // Opaque, so that the verifier knows the counter.
+        let at = from + b.index::<0x1FF>(i) as u32;
         if at + HEAD > end {
             break;
         }
@@ -358,7 +360,6 @@ fn seek<B: Bytes>(b: B, w: &mut Walk) -> Step {
             w.mem[FOUND] = at;
             break;
         }
-        at += 1;
     }
     let at = w.mem[FOUND];
     if at == 0 {

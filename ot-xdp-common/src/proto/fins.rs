@@ -167,6 +167,8 @@ impl Protocol for Fins {
             }
             at = off + HEAD;
             end = w.pdu_end;
+        } else if w.service >> 16 == TCP as u32 {
+            return Step::REFUSE;
         }
         let Some(head) = b.be64(at) else { return if at == off { Step::REFUSE } else { Step::PARTIAL } };
         let Some(tail) = b.be32(at + 8) else { return if at == off { Step::REFUSE } else { Step::PARTIAL } };
