@@ -33,6 +33,12 @@ const AUTHENTICATE: u32 = u32::from_be_bytes(*b"auth");
 /// The last line, and the end of line before it.
 const END: u32 = u32::from_be_bytes(*b"\n};;");
 const SEARCH: u32 = 512;
+/// Octets that a step looks through; a power of two.
+const CHUNK: u32 = 64;
+/// How far the search came, in the memory between steps.
+const AT: usize = 1;
+/// 0 when the end was found, 1 when the octets end before it, 2 when neither.
+const OPEN: usize = 2;
 const DIGITS: u32 = 12;
 
 /// By type letter.
@@ -64,17 +70,24 @@ fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
     let off = w.off;
     let letter = w.mem[0] as u8;
     let Some(name) = b.be32(off) else { return Step::PARTIAL };
-    // Before anything is told apart: the verifier would follow the search for each case.
-    w.mem[1] = 0;
-    for n in 0..SEARCH {
-        let Some(four) = b.be32(off + n) else {
-            w.mem[1] = 1;
-            break;
-        };
+    // In steps, and before anything is told apart: the verifier would follow the search for each case, octet by octet.
+    let from = off + w.mem[AT];
+    w.mem[OPEN] = 1;
+    for i in 0..CHUNK {
+        let at = from + b.index::<{ CHUNK - 1 }>(i) as u32;
+        let Some(four) = b.be32(at) else { break };
         if four == END {
-            w.pdu_end = off + n + 5;
+            w.pdu_end = at + 5;
+            w.mem[OPEN] = 0;
             break;
         }
+        if i == CHUNK - 1 {
+            w.mem[OPEN] = 2;
+        }
+    }
+    w.mem[AT] += CHUNK;
+    if w.mem[OPEN] == 2 && w.mem[AT] < SEARCH {
+        return Step::INNER;
     }
     let mut kind = Kind::new(Class::Unknown, letter == b's');
     let mut function = 0;
@@ -110,7 +123,7 @@ fn channel<B: Bytes>(b: B, w: &mut Walk) -> Step {
     }
     w.push(op::<Fox>(function | (letter as u32) << 16, kind.0, dir, 0));
     // The end comes with a later segment.
-    if w.mem[1] != 0 { Step::PARTIAL } else { Step::DONE }
+    if w.mem[OPEN] == 1 { Step::PARTIAL } else { Step::DONE }
 }
 
 impl Protocol for Fox {

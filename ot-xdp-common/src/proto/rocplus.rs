@@ -93,6 +93,19 @@ static CRC_TABLE: [u16; 256] = {
     t
 };
 
+/// The first octet that the CRC does not cover yet, in the memory between steps.
+const AT: usize = 0;
+/// Both CRCs there: the one that begins with 0 above the complement of the one that begins with 0xFFFF.
+const CRCS: usize = 1;
+/// Octets that a step covers; a power of two.
+const CHUNK: u32 = 32;
+
+/// The CRC after one more octet.
+#[inline(always)]
+fn update<B: Bytes>(b: B, crc: u32, octet: u8) -> u32 {
+    crc >> 8 ^ CRC_TABLE[b.index::<0xFF>(crc ^ octet as u32)] as u32
+}
+
 impl Protocol for RocPlus {
     const NAME: &'static str = "rocplus";
     const TITLE: &'static str = "Emerson ROC, ROC Plus";
@@ -114,17 +127,25 @@ impl Protocol for RocPlus {
             let listed = FUNCTIONS[code as usize] != Kind::UNLISTED.0 || code == STORE_FORWARD || code == PEER;
             return if listed { Step::PARTIAL } else { Step::REFUSE };
         }
-        let (mut crc, mut zero) = (0xFFFFu16, 0u16);
-        for n in 0..HEAD + 255 + CRC {
+        // In steps: the verifier would follow the longest message octet by octet.
+        let first = w.mem[AT];
+        let (mut crc, mut zero) = (w.mem[CRCS] ^ 0xFFFF, w.mem[CRCS] >> 16);
+        for i in 0..CHUNK {
+            let n = first + b.index::<{ CHUNK - 1 }>(i) as u32;
             if n >= size {
                 break;
             }
             let Some(octet) = b.u8(off + n) else { return Step::REFUSE };
-            crc = crc >> 8 ^ CRC_TABLE[b.index::<0xFF>((crc ^ octet as u16) as u32)];
-            zero = zero >> 8 ^ CRC_TABLE[b.index::<0xFF>((zero ^ octet as u16) as u32)];
+            crc = update(b, crc & 0xFFFF, octet);
+            zero = update(b, zero, octet);
+        }
+        w.mem[CRCS] = zero << 16 | crc ^ 0xFFFF;
+        w.mem[AT] = first + CHUNK;
+        if first + CHUNK < size {
+            return Step::INNER;
         }
         let Some(from_to) = b.be32(off) else { return Step::REFUSE };
-        if (crc != 0 && zero != 0) || from_to == 0 {
+        if (crc & 0xFFFF != 0 && zero != 0) || from_to == 0 {
             return Step::REFUSE;
         }
         let mut function = code as u32;
