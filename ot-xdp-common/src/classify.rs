@@ -335,6 +335,7 @@ pub fn classify<B: Bytes, E: Env<B>>(
                     }
                 }
             }
+            Next::Enter => stream::enter_unusual(b, f, w, env),
             Next::Gather => stream::gather(b, f, w, env),
             Next::Joined => {
                 let outcome = joined(w, env);

@@ -226,7 +226,8 @@ fn tags<B: Bytes>(b: B, f: &mut Frame) -> bool {
             off += 4;
         }
     }
-    f.off = off;
+    // Opaque, so that the verifier goes on with any number of tags at once.
+    f.off = b.index::<0xFFF>(off) as u32;
     f.ethertype = ethertype;
     if is_tag(ethertype) {
         f.flags |= flags::VLAN_DEPTH;

@@ -25,6 +25,8 @@ pub const GATHER: u32 = PROGRAMS - 3;
 pub const TUNNEL: u32 = PROGRAMS - 5;
 /// Slot of the program that books unusual segments of connections.
 pub const LEAVE: u32 = PROGRAMS - 6;
+/// Slot of the program that decides about segments that are not the next of their connection.
+pub const ENTER: u32 = PROGRAMS - 7;
 /// Slot of the program that counts all but the usual frame.
 pub const COUNT: u32 = PROGRAMS - 4;
 

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::generated::bpf_tail_call;
 use ot_xdp_common::for_each_protocol;
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream::Next;
-use ot_xdp_common::wire::{COUNT, GATHER, JOINED, Scratch};
+use ot_xdp_common::wire::{COUNT, ENTER, GATHER, JOINED, Scratch};
 
 use crate::{maps, verdict};
 
@@ -22,6 +22,7 @@ pub fn go_on(ctx: *mut xdp_md, s: &mut Scratch, next: Next) -> u32 {
     match next {
         Next::Walk => walk(ctx, s.walk.root),
         Next::Joined => joined(ctx, s.walk.root),
+        Next::Enter => to::<ENTER>(ctx),
         Next::Gather => to::<GATHER>(ctx),
         Next::Count(outcome) => {
             s.walk.flags |= s.frame.flags;

@@ -94,6 +94,16 @@ pub fn ot_next(ctx: XdpContext) -> u32 {
     jump::go_on(ctx, s, next)
 }
 
+/// Decides about a segment that is not the next of its connection.
+#[xdp(frags)]
+pub fn ot_enter(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let packet = Packet::limited(ctx, s.frame.end);
+    let next = stream::enter_unusual(packet, &s.frame, &mut s.walk, &mut Kernel { ctx });
+    jump::go_on(ctx, s, next)
+}
+
 /// Books a segment that is not the usual one of its connection.
 #[xdp(frags)]
 pub fn ot_leave(ctx: XdpContext) -> u32 {

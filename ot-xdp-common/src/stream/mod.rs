@@ -107,6 +107,8 @@ pub trait Memory {
 pub enum Next {
     /// Run the parsers of [`Walk::root`] on the frame.
     Walk,
+    /// Run [`enter_unusual`].
+    Enter,
     /// Run [`gather`].
     Gather,
     /// Run the parsers of [`Walk::root`] on the window.
@@ -288,12 +290,14 @@ pub fn enter<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) ->
         s.remember(f, digest(b, f));
         return Next::Walk;
     }
-    unusual(b, f, w, s)
+    Next::Enter
 }
 
-/// Everything but the next segment in order.
+/// Everything but the next segment in order, of the connection that [`enter`] found.
 #[inline(always)]
-fn unusual<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream) -> Next {
+pub fn enter_unusual<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -> Next {
+    let b = b.until(f.end);
+    let Some(s) = env.stream(w.stream) else { return Next::Walk };
     let len = f.end - f.off;
     let end = f.seq.wrapping_add(len);
     let fresh = behind(end, s.seen);

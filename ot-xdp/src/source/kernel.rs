@@ -10,7 +10,7 @@ use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpM
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
-    COUNT, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN, JOINED,
+    COUNT, ENTER, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN, JOINED,
     LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch, TUNNEL,
 };
 
@@ -411,6 +411,7 @@ fn slots() -> BTreeMap<String, Option<u32>> {
         ("ot_gather".to_owned(), Some(GATHER)),
         ("ot_count".to_owned(), Some(COUNT)),
         ("ot_leave".to_owned(), Some(LEAVE)),
+        ("ot_enter".to_owned(), Some(ENTER)),
     ]);
     for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
         let module = proto.module();
