@@ -10,8 +10,8 @@ use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpM
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
-    COUNT, ENTER, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN, JOINED,
-    LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch, TUNNEL,
+    COUNT, ENTER, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN,
+    JOINED, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch, TUNNEL,
 };
 
 use super::{PortId, Snapshot};
