@@ -23,6 +23,12 @@ pub trait Bytes: Copy {
     /// of `a | b`, `a ^ b` and `a * b`. This mask stays.
     fn index<const MASK: u32>(self, value: u32) -> usize;
 
+    /// The value itself, of which the verifier knows nothing any more: where several ways meet, it then goes on once.
+    #[inline(always)]
+    fn forget(self, value: u32) -> u32 {
+        value
+    }
+
     /// Little-endian 16 bits.
     #[inline(always)]
     fn le16(self, off: u32) -> Option<u16> {

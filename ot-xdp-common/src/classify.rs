@@ -318,7 +318,7 @@ pub fn classify<B: Bytes, E: Env<B>>(
             Next::Walk => {
                 let payload = b.until(f.end);
                 let step = env.step(w.root, payload, w);
-                match drive(step, payload, w, env) {
+                match drive(step, payload, w, env, proto::turns(w.root)) {
                     Driven::Outcome(o) if stream::leave(f, w, o, env) => Next::Count(o),
                     Driven::Outcome(o) => stream::rarely(f, w, o, env),
                     Driven::Refused => {

@@ -142,12 +142,33 @@ fn clear<B: Bytes>(b: B, f: &mut Frame) {
     f.end = b.len();
 }
 
+// The readers below stop at the first octets that are missing: a tuple of loads would try all of them, and the verifier
+// all ways through it.
+
+/// Destination and source address, each with the two octets behind it.
+#[inline(always)]
+fn addresses<B: Bytes>(b: B, base: u32) -> Option<(u64, u64)> {
+    Some((b.be64(base)?, b.be64(base + 6)?))
+}
+
+/// The IPv4 header without options: octets 0 to 7, 8 to 11, addresses.
+#[inline(always)]
+fn ipv4_header<B: Bytes>(b: B, off: u32) -> Option<(u64, u32, u64)> {
+    Some((b.be64(off)?, b.be32(off + 8)?, b.be64(off + 12)?))
+}
+
+/// The IPv6 header: octets 0 to 7, addresses.
+#[inline(always)]
+fn ipv6_header<B: Bytes>(b: B, off: u32) -> Option<[u64; 5]> {
+    Some([b.be64(off)?, b.be64(off + 8)?, b.be64(off + 16)?, b.be64(off + 24)?, b.be64(off + 32)?])
+}
+
 /// Reads the Ethernet header at `base` with its tags and LLC. None when a network header or a layer-2 payload follows.
 #[inline(always)]
 fn ethernet<B: Bytes>(b: B, f: &mut Frame, base: u32) -> Option<Payload> {
     clear(b, f);
     f.base = base;
-    let (Some(dst), Some(src)) = (b.be64(base), b.be64(base + 6)) else {
+    let Some((dst, src)) = addresses(b, base) else {
         f.src = [0; 4];
         f.dst = [0; 4];
         f.src_end = 0;
@@ -225,9 +246,11 @@ fn tags<B: Bytes>(b: B, f: &mut Frame) -> bool {
             ethertype = tag as u16;
             off += 4;
         }
+        // So that the verifier goes on with any number of tags at once.
+        off = b.forget(off);
+        ethertype = b.forget(ethertype as u32) as u16;
     }
-    // Opaque, so that the verifier goes on with any number of tags at once.
-    f.off = b.index::<0xFFF>(off) as u32;
+    f.off = off;
     f.ethertype = ethertype;
     if is_tag(ethertype) {
         f.flags |= flags::VLAN_DEPTH;
@@ -286,7 +309,7 @@ pub fn strip_prp<B: Bytes>(b: B, f: &mut Frame) {
 #[inline(always)]
 fn ipv4<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
-    let (Some(a), Some(c), Some(addr)) = (b.be64(off), b.be32(off + 8), b.be64(off + 12)) else {
+    let Some((a, c, addr)) = ipv4_header(b, off) else {
         layer2_addresses(f);
         return Payload::Bad;
     };
@@ -334,9 +357,7 @@ fn end_at<E: Envelope>(f: &mut Frame, end: u32, env: &mut E) {
 #[inline(always)]
 fn ipv6<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
-    let (Some(a), Some(s0), Some(s1), Some(d0), Some(d1)) =
-        (b.be64(off), b.be64(off + 8), b.be64(off + 16), b.be64(off + 24), b.be64(off + 32))
-    else {
+    let Some([a, s0, s1, d0, d1]) = ipv6_header(b, off) else {
         layer2_addresses(f);
         return Payload::Bad;
     };

@@ -5,7 +5,7 @@
 
 use crate::bytes::Bytes;
 use crate::flags;
-use crate::limits::{OPS, PDUS, STEPS};
+use crate::limits::{OPS, PDUS};
 use crate::op::{Dir, Op, Tag, rank_of};
 use crate::reason::Outcome;
 
@@ -82,8 +82,9 @@ pub enum Mode {
 }
 
 /// Cursor and result of the walk over one segment (map memory of the kernel program).
+/// Aligned to eight octets, so that the compiler clears and copies it in whole words.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Walk {
     /// Offset in the frame of what the next step parses.
     pub off: u32,
@@ -129,14 +130,15 @@ pub struct Walk {
     /// Registered port or EtherType that made the candidate, 0 for a candidate by content; in the high half the IP
     /// protocol number.
     pub service: u32,
+    /// Nesting depth of the current PDU, for parsers that recurse. In front of the others and not beside `mem`: the
+    /// compiler would clear both at once, octet by octet.
+    pub depth: u8,
     /// Protocol whose parser starts each PDU.
     pub root: u8,
     /// Protocol whose parser runs next.
     pub proto: u8,
     /// [`Hint`] number of the candidate.
     pub hint: u8,
-    /// Nesting depth of the current PDU, for parsers that recurse.
-    pub depth: u8,
     /// Memory of the parser between steps of one PDU; zero at the start of each.
     pub mem: [u32; 6],
     /// The operations, in order.
@@ -289,15 +291,17 @@ pub fn refused(w: &Walk) -> Outcome {
 }
 
 /// Goes on from the first step of the first PDU to the end of the segment.
+///
+/// `turns` is [`crate::proto::Protocol::TURNS`] of the root.
 #[inline(always)]
-pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut S) -> Driven {
+pub fn drive<B: Bytes, S: Steps<B>>(mut step: Step, b: B, w: &mut Walk, s: &mut S, turns: u32) -> Driven {
     // The usual segment: one whole PDU without anything nested. It must not pay for the loop below.
     w.tail = Tail::Whole as u32;
     if step == Step::DONE && w.pdu_end == w.end {
         w.pdus += 1;
         return finish(w, Outcome::Classified);
     }
-    for _ in 0..STEPS {
+    for _ in 0..turns {
         if step == Step::DONE {
             w.pdus += 1;
             if w.pdu_end >= w.end {

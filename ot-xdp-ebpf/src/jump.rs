@@ -25,9 +25,18 @@ pub fn to<const INDEX: u32>(ctx: *mut xdp_md) {
 /// What [`Next`] asks for.
 #[inline(always)]
 pub fn go_on(ctx: *mut xdp_md, s: &mut Scratch, next: Next) -> u32 {
+    if next == Next::Walk {
+        walk(ctx, s.walk.root);
+    }
+    go_on_rarely(ctx, s, next)
+}
+
+/// The same from programs that few frames come to: without the list of direct jumps, which costs time at loading.
+#[inline(always)]
+pub fn go_on_rarely(ctx: *mut xdp_md, s: &mut Scratch, next: Next) -> u32 {
     match next {
-        Next::Walk => walk(ctx, s.walk.root),
-        Next::Joined => joined(ctx, s.walk.root),
+        Next::Walk => indirect(ctx, s.walk.root as u32),
+        Next::Joined => indirect(ctx, JOINED + s.walk.root as u32),
         Next::Enter => to::<ENTER>(ctx),
         Next::Gather => to::<GATHER>(ctx),
         Next::Count(outcome) => {
@@ -58,9 +67,9 @@ fn walk(ctx: *mut xdp_md, proto: u8) {
     for_each_protocol!(jumps);
 }
 
-/// Jumps to the program that parses the window as a protocol. An indirect jump: few frames come here.
+/// Jumps to a program whose index is known only now.
 #[inline(always)]
-fn joined(ctx: *mut xdp_md, proto: u8) {
+fn indirect(ctx: *mut xdp_md, index: u32) {
     // SAFETY: as in `to`.
-    unsafe { bpf_tail_call(ctx.cast(), maps::programs(), JOINED + proto as u32) };
+    unsafe { bpf_tail_call(ctx.cast(), maps::programs(), index) };
 }

@@ -15,7 +15,8 @@ use crate::packet::Packet;
 #[inline(never)]
 pub extern "C" fn deposit(ctx: *mut xdp_md, base: u32, slot: u32) -> u32 {
     let (Some(s), Some(window)) = (maps::scratch(), maps::window(slot)) else { return 0 };
-    stream::deposit(Packet::limited(ctx, s.frame.end), &s.frame, base, window)
+    stream::deposit(Packet::limited(ctx, s.frame.end), &s.frame, base, window);
+    1
 }
 
 /// The frame in hand.
@@ -58,8 +59,8 @@ impl Memory for Kernel {
         maps::window(slot)
     }
     #[inline(always)]
-    fn deposit<B: Bytes>(&mut self, _: B, _: &Frame, base: u32, slot: u32) -> u32 {
-        deposit(self.ctx, base, slot)
+    fn deposit<B: Bytes>(&mut self, _: B, _: &Frame, base: u32, slot: u32) {
+        let _ = deposit(self.ctx, base, slot);
     }
     #[inline(always)]
     fn service(&mut self, slot: u32) -> Option<&mut u64> {

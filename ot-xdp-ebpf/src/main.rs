@@ -7,6 +7,7 @@ mod count;
 mod jump;
 mod kernel;
 mod maps;
+mod opaque;
 mod packet;
 mod protocols;
 mod verdict;
@@ -101,7 +102,7 @@ pub fn ot_enter(ctx: XdpContext) -> u32 {
     let Some(s) = maps::scratch() else { return verdict::pass() };
     let packet = Packet::limited(ctx, s.frame.end);
     let next = stream::enter_unusual(packet, &s.frame, &mut s.walk, &mut Kernel { ctx });
-    jump::go_on(ctx, s, next)
+    jump::go_on_rarely(ctx, s, next)
 }
 
 /// Books a segment that is not the usual one of its connection.
@@ -116,7 +117,7 @@ pub fn ot_leave(ctx: XdpContext) -> u32 {
     } else {
         stream::rarely(&s.frame, &mut s.walk, outcome, env)
     };
-    jump::go_on(ctx, s, next)
+    jump::go_on_rarely(ctx, s, next)
 }
 
 /// Puts a segment's octets into the window of its connection.
@@ -126,7 +127,7 @@ pub fn ot_gather(ctx: XdpContext) -> u32 {
     let Some(s) = maps::scratch() else { return verdict::pass() };
     let packet = Packet::limited(ctx, s.frame.end);
     let next = stream::gather(packet, &s.frame, &mut s.walk, &mut Kernel { ctx });
-    jump::go_on(ctx, s, next)
+    jump::go_on_rarely(ctx, s, next)
 }
 
 /// Counts whatever is not the usual frame.

@@ -8,6 +8,8 @@ use core::arch::asm;
 use aya_ebpf::bindings::xdp_md;
 use ot_xdp_common::bytes::Bytes;
 
+use crate::opaque;
+
 /// Direct pointers into the linear part of a frame, and a limit inside it.
 #[derive(Clone, Copy)]
 pub struct Packet {
@@ -88,12 +90,10 @@ impl Bytes for Packet {
     }
     #[inline(always)]
     fn index<const MASK: u32>(self, value: u32) -> usize {
-        let index: u64;
-        // SAFETY: one register is masked; no memory is touched.
-        unsafe {
-            asm!("{i} &= {m}", i = inout(reg) value as u64 => index, m = const MASK, options(pure, nomem, nostack));
-        }
-        // Once more for the compiler, which cannot look into the assembly.
-        index as usize & MASK as usize
+        opaque::index::<MASK>(value)
+    }
+    #[inline(always)]
+    fn forget(self, value: u32) -> u32 {
+        opaque::forget(value, self.limit)
     }
 }

@@ -24,7 +24,7 @@ fn run<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
     let Some(s) = maps::scratch() else { return verdict::pass() };
     let packet = Packet::limited(ctx, s.walk.end);
     let first = P::step(packet, &mut s.walk);
-    let outcome = match walk::drive(first, packet, &mut s.walk, &mut steps) {
+    let outcome = match walk::drive(first, packet, &mut s.walk, &mut steps, P::TURNS) {
         Driven::Outcome(o) => o,
         Driven::Refused => {
             jump::to::<NEXT>(ctx);
@@ -53,17 +53,17 @@ fn window(w: &Walk) -> Option<Joined> {
 
 /// The program of one protocol for PDUs that came in pieces.
 #[inline(always)]
-fn run_joined<S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
+fn run_joined<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
     let Some(s) = maps::scratch() else { return verdict::pass() };
     // The frame is not read: the steps take their octets from the window.
     let unread = Packet::new(ctx);
     let first = steps.step(s.walk.root, unread, &mut s.walk);
-    let outcome = match walk::drive(first, unread, &mut s.walk, &mut steps) {
+    let outcome = match walk::drive(first, unread, &mut s.walk, &mut steps, P::TURNS) {
         Driven::Outcome(o) => o,
         Driven::Refused => Outcome::Unparsed,
     };
     let next = stream::leave_window(&s.frame, &mut s.walk, outcome, &mut Kernel { ctx });
-    jump::go_on(ctx, s, next)
+    jump::go_on_rarely(ctx, s, next)
 }
 
 macro_rules! programs {
@@ -142,7 +142,7 @@ macro_rules! programs {
                 #[unsafe(export_name = concat!("ot_joined_", stringify!($module)))]
                 #[unsafe(link_section = "xdp.frags")]
                 pub extern "C" fn joined_program(ctx: *mut xdp_md) -> u32 {
-                    run_joined::<JoinedFamily>(ctx, JoinedFamily)
+                    run_joined::<proto::$module::$variant, JoinedFamily>(ctx, JoinedFamily)
                 }
             }
         )+

@@ -5,6 +5,8 @@ use core::arch::asm;
 use ot_xdp_common::bytes::Bytes;
 use ot_xdp_common::stream::{WINDOW, Window};
 
+use crate::opaque;
+
 /// The first `limit` octets of a window behind the sequence number `base`.
 #[derive(Clone, Copy)]
 pub struct Joined {
@@ -67,12 +69,10 @@ impl Bytes for Joined {
     }
     #[inline(always)]
     fn index<const MASK: u32>(self, value: u32) -> usize {
-        let index: u64;
-        // SAFETY: one register is masked; no memory is touched.
-        unsafe {
-            asm!("{i} &= {m}", i = inout(reg) value as u64 => index, m = const MASK, options(pure, nomem, nostack));
-        }
-        // Once more for the compiler, which cannot look into the assembly.
-        index as usize & MASK as usize
+        opaque::index::<MASK>(value)
+    }
+    #[inline(always)]
+    fn forget(self, value: u32) -> u32 {
+        opaque::forget(value, self.limit)
     }
 }

@@ -22,6 +22,7 @@ use super::{Binding, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::{LLC_BACNET, UDP};
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Hint, Step, Walk};
 
@@ -161,6 +162,7 @@ impl Protocol for Bacnet {
         Sniff { l4: UDP, mask: 0xFFFE_0000, value: 0x810A_0000 },
     ];
     const WEAK: bool = true;
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -17,6 +17,7 @@ use core::fmt;
 use super::{Binding, Number, Protocol, Row, bacnet, op};
 use crate::bytes::Bytes;
 use crate::frame::SNAP_MSTP;
+use crate::limits::STEPS;
 use crate::op::Dir;
 use crate::walk::{Step, Walk};
 
@@ -41,6 +42,7 @@ impl Protocol for BacnetMstp {
     const NAME: &'static str = "bacnet_mstp";
     const TITLE: &'static str = "BACnet MS/TP, from a serial adapter";
     const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[SNAP_MSTP] };
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -29,6 +29,7 @@ use self::services::{CLASSES, KINDS, REPLY_KINDS, TAG_TABLE};
 use super::{Binding, Number, Protocol, Row, op, pccc};
 use crate::bytes::Bytes;
 use crate::flags;
+use crate::limits::STEPS;
 use crate::op::{Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -132,6 +133,7 @@ impl Protocol for Cip {
     const NAME: &'static str = "cip";
     const TITLE: &'static str = "CIP explicit messages";
     const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[] };
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
@@ -254,7 +256,7 @@ fn path<B: Bytes>(b: B, w: &mut Walk, from: u32, to: u32) -> bool {
         if fixed == 0 {
             return true;
         }
-        let second = (head & 0xFF) as u32;
+        let behind = b.forget(at + length(shape, (head & 0xFF) as u32));
         if shape & NAMES == NAMES_TAG {
             w.mem[mem::TABLE] = SYMBOLIC | TAG_TABLE as u32;
         } else if shape & NAMES != 0 {
@@ -272,17 +274,19 @@ fn path<B: Bytes>(b: B, w: &mut Walk, from: u32, to: u32) -> bool {
                 }
             }
         }
-        at += fixed;
-        if shape & ADDS_OCTETS != 0 {
-            at += second + (second & 1);
-        } else if shape & ADDS_WORDS != 0 {
-            at += 2 * second;
-        }
+        at = behind;
     }
     if at < to {
         w.flags |= flags::WALK_LIMIT;
     }
     true
+}
+
+/// Octets of a segment with this second octet. In arithmetic and not in branches: the verifier would follow each.
+#[inline(always)]
+fn length(shape: u8, second: u32) -> u32 {
+    let shape = shape as u32;
+    (shape & 0xF) + (shape >> 6 & 1) * (second + (second & 1)) + (shape >> 7) * 2 * second
 }
 
 /// [`SAFETY`] when the path whose size is at `at` has a safety segment.
@@ -307,12 +311,7 @@ fn safety<B: Bytes>(b: B, at: u32, end: u32) -> u32 {
         if shape & 0xF == 0 {
             break;
         }
-        at += (shape & 0xF) as u32;
-        if shape & ADDS_OCTETS != 0 {
-            at += second + (second & 1);
-        } else if shape & ADDS_WORDS != 0 {
-            at += 2 * second;
-        }
+        at = b.forget(at + length(shape, second));
     }
     0
 }

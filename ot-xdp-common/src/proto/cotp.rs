@@ -22,6 +22,7 @@ use super::{Binding, Number, Protocol, Row, Sniff, mms, op, s7comm, s7comm_plus}
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::TCP;
+use crate::limits::STEPS;
 use crate::op::{Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -66,6 +67,7 @@ impl Protocol for Cotp {
     const TITLE: &'static str = "ISO transport on TCP (TPKT, COTP)";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[], ethertypes: &[] };
     const SNIFF: &'static [Sniff] = &[Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0x0300_0000 }];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

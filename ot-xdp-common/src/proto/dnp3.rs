@@ -29,6 +29,7 @@ use core::fmt;
 use super::{Binding, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::flags;
+use crate::limits::STEPS;
 use crate::op::{Dir, Kind, Op};
 use crate::walk::{Step, Walk};
 
@@ -188,6 +189,7 @@ impl Protocol for Dnp3 {
     const TITLE: &'static str = "DNP3 (IEEE 1815) over TCP and UDP";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[] };
     const SNIFF: &'static [Sniff] = &[Sniff { l4: 0, mask: 0xFFFF_0000, value: (START as u32) << 16 }];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
@@ -195,7 +197,8 @@ impl Protocol for Dnp3 {
         if w.mem[SOUGHT] != 0 {
             return seek(b, w);
         }
-        let (Some(head), Some(crc)) = (b.be64(off), b.le16(off + 8)) else { return short(b, w) };
+        let Some(crc) = b.le16(off + 8) else { return short(b, w) };
+        let Some(head) = b.be64(off) else { return short(b, w) };
         if head >> 48 != START as u64 {
             return Step::REFUSE;
         }

@@ -24,6 +24,7 @@ use super::{Binding, Number, Protocol, Row, Sniff, cip, op};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::TCP;
+use crate::limits::STEPS;
 use crate::op::{Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -94,6 +95,7 @@ impl Protocol for Enip {
         Sniff { l4: TCP, mask: 0xFFFF_0000, value: 0x7000_0000 },
         Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: 0x6500_0400 },
     ];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -35,6 +35,7 @@ use core::fmt;
 use super::{Binding, Number, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::frame::{TCP, UDP};
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind, Op, Tag};
 use crate::walk::{Hint, Step, Walk};
 
@@ -90,6 +91,7 @@ impl Protocol for Ethercat {
     // Type 1, reserved bit 0, command below 16: the datagrams have to end with the frame then.
     const SNIFF: &'static [Sniff] = &[Sniff { l4: UDP, mask: 0x00F8_F000, value: 0x0010_0000 }];
     const WEAK: bool = true;
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -14,6 +14,7 @@ use core::fmt;
 use super::{Binding, Number, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::frame::TCP;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -131,6 +132,7 @@ impl Protocol for Fox {
     const TITLE: &'static str = "Niagara Fox";
     const BINDING: Binding = Binding { tcp: &[PORT, PORT_PLATFORM], udp: &[], ethertypes: &[] };
     const SNIFF: &'static [Sniff] = &[Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: FOX }];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -96,7 +96,8 @@ impl Protocol for Goose {
 #[inline(always)]
 pub(super) fn parse<B: Bytes, P: Number>(b: B, w: &mut Walk) -> Step {
     let off = w.off;
-    let (Some(head), Some(pdu)) = (b.be64(off), b.be32(off + HEAD)) else { return Step::REFUSE };
+    let Some(head) = b.be64(off) else { return Step::REFUSE };
+    let Some(pdu) = b.be32(off + HEAD) else { return Step::REFUSE };
     let tag = pdu >> 24;
     if tag != GOOSE_PDU && tag != MANAGEMENT {
         return Step::REFUSE;

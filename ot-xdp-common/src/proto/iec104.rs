@@ -284,7 +284,8 @@ impl Protocol for Iec104 {
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
-        let (Some(head), Some(rest)) = (b.be32(off), b.be16(off + 4)) else { return short(b, w) };
+        let Some(head) = b.be32(off) else { return short(b, w) };
+        let Some(rest) = b.be16(off + 4) else { return short(b, w) };
         if head >> 24 != START {
             return Step::REFUSE;
         }

@@ -27,6 +27,7 @@ use core::fmt;
 use super::cotp::{LAST, STRICT, forget_empty, unclaimed};
 use super::{Binding, Number, Protocol, Row, op};
 use crate::bytes::Bytes;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -249,6 +250,7 @@ impl Protocol for Mms {
     const NAME: &'static str = "mms";
     const TITLE: &'static str = "MMS (ISO 9506), IEC 61850 and ICCP";
     const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[] };
+    const TURNS: u32 = STEPS;
 
     /// Called by the COTP parser with its marks in the first memory word.
     #[inline(always)]
@@ -261,12 +263,14 @@ impl Protocol for Mms {
         if phase & ITEM != 0 {
             return item(b, w, phase & 7);
         }
+        w.mem[CONTENT] = off;
+        // A PDU without a presentation data value around it. All ways meet in one `pdu`, which the verifier follows once.
+        let bare = phase == NEXT_PDU || phase == BEGIN && first >= 0x80;
         if phase == BEGIN {
             w.mem[LIST_END] = w.inner_end;
             w.mem[VALUE_END] = w.inner_end;
-            if first >= 0x80 {
-                return pdu(b, w, off);
-            }
+        }
+        if phase == BEGIN && !bare {
             if first != 1 {
                 return session(b, w, first);
             }
@@ -279,13 +283,12 @@ impl Protocol for Mms {
                 return unclaimed(w);
             }
             w.mem[LIST_END] = w.mem[CONTENT].wrapping_add(w.mem[LENGTH]);
-            return value(b, w);
         }
-        if phase == NEXT_PDU {
-            return pdu(b, w, off);
+        if !bare && let Err(step) = value(b, w) {
+            return step;
         }
-        w.mem[CONTENT] = off;
-        value(b, w)
+        let at = w.mem[CONTENT];
+        pdu(b, w, at)
     }
 
     fn path(function: u32, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -369,32 +372,31 @@ fn session<B: Bytes>(b: B, w: &mut Walk, first: u32) -> Step {
     Step::DONE
 }
 
-/// The presentation data value at the content of the last element.
+/// Enters the presentation data value at the content of the last element: the PDU in it is the content then.
 #[inline(always)]
-fn value<B: Bytes>(b: B, w: &mut Walk) -> Step {
+fn value<B: Bytes>(b: B, w: &mut Walk) -> Result<(), Step> {
     let at = w.mem[CONTENT];
-    let Some(tag) = element(b, w, at) else { return short(w) };
+    let Some(tag) = element(b, w, at) else { return Err(short(w)) };
     if tag != SEQUENCE {
-        return foreign(w);
+        return Err(foreign(w));
     }
     w.mem[VALUE_END] = w.mem[CONTENT].wrapping_add(w.mem[LENGTH]);
     let at = w.mem[CONTENT];
-    let Some(mut tag) = element(b, w, at) else { return short(w) };
+    let Some(mut tag) = element(b, w, at) else { return Err(short(w)) };
     if tag == OBJECT_IDENTIFIER {
         let at = w.mem[CONTENT].wrapping_add(w.mem[LENGTH]);
-        let Some(next) = element(b, w, at) else { return short(w) };
+        let Some(next) = element(b, w, at) else { return Err(short(w)) };
         tag = next;
     }
     if tag != INTEGER {
-        return foreign(w);
+        return Err(foreign(w));
     }
     let at = w.mem[CONTENT].wrapping_add(w.mem[LENGTH]);
-    let Some(tag) = element(b, w, at) else { return short(w) };
+    let Some(tag) = element(b, w, at) else { return Err(short(w)) };
     if tag != SINGLE_TYPE && tag != OCTETS {
-        return foreign(w);
+        return Err(foreign(w));
     }
-    let at = w.mem[CONTENT];
-    pdu(b, w, at)
+    Ok(())
 }
 
 /// What follows is not MMS: nothing behind a PDU that was one.

@@ -38,6 +38,7 @@
 use core::fmt;
 
 use crate::bytes::Bytes;
+use crate::limits::{PDUS, STEPS};
 use crate::op::{Class, Dir, Kind, Op, Tag};
 use crate::walk::{Step, Walk};
 
@@ -97,6 +98,9 @@ pub trait Protocol {
     /// Is the strong signature worth less than about 40 bits? Off its port such a protocol is named only once it
     /// matched in both directions.
     const WEAK: bool = false;
+    /// Steps behind the first that a segment may take: [`STEPS`] where a PDU takes more than one, with
+    /// [`Step::INNER`]; a flat protocol needs no more than there are PDUs. The verifier pays for each.
+    const TURNS: u32 = PDUS;
     /// Parses one thing at [`Walk::off`].
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step;
     /// Writes a function as a path without the protocol's name, e.g. `3` or `job/0x04`.
@@ -230,6 +234,11 @@ macro_rules! protocols {
         /// One step of the protocol with this number (user space; the kernel calls a subprogram each).
         pub fn step<B: Bytes>(proto: u8, b: B, w: &mut Walk) -> Step {
             match proto { $($nr => <$module::$variant as Protocol>::step(b, w),)+ _ => Step::REFUSE }
+        }
+
+        /// [`Protocol::TURNS`] of the protocol with this number.
+        pub fn turns(proto: u8) -> u32 {
+            match proto { $($nr => <$module::$variant as Protocol>::TURNS,)+ _ => STEPS }
         }
 
         /// What the candidate tables are made of.

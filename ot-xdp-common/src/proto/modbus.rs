@@ -26,6 +26,7 @@ use super::{Binding, Number, Protocol, Row, Sniff, modbus_rtu, op, umas};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::TCP;
+use crate::limits::STEPS;
 use crate::op::{Dir, Kind, Op};
 use crate::walk::{Step, Walk};
 
@@ -264,6 +265,7 @@ impl Protocol for Modbus {
         Sniff { l4: TCP, mask: 0x00E0_0000, value: 0x0080_0000 },
     ];
     const WEAK: bool = true;
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

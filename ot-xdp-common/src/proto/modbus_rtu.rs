@@ -20,6 +20,7 @@ use core::fmt;
 use super::modbus::{AT_LEAST, DIRS, LATER, Modbus, NO, REQUEST, RESPONSE, operation, shape, strong, wanted};
 use super::{Binding, Number, Protocol, Row};
 use crate::bytes::Bytes;
+use crate::limits::STEPS;
 use crate::op::Dir;
 use crate::walk::{Step, Walk};
 
@@ -55,6 +56,7 @@ impl Protocol for ModbusRtu {
     const NAME: &'static str = "modbus_rtu";
     const TITLE: &'static str = "Modbus RTU framing over TCP (named as modbus)";
     const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[] };
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -17,6 +17,7 @@ use super::{Binding, Number, Protocol, Row, Sniff, op, sparkplug_b};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::TCP;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -63,6 +64,7 @@ impl Protocol for Mqtt {
         Sniff { l4: TCP, mask: 0xFF80_FFFF, value: 0x1000_0004 },
         Sniff { l4: TCP, mask: 0xFF80_FFFF, value: 0x1000_0006 },
     ];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

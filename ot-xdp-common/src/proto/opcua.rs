@@ -22,6 +22,7 @@ use super::{Binding, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::TCP;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -164,6 +165,7 @@ impl Protocol for Opcua {
         Sniff { l4: TCP, mask: 0xFFFF_FF00, value: MSG << 8 },
         Sniff { l4: TCP, mask: 0xFFFF_FFFF, value: CLO << 8 | 0x46 },
     ];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

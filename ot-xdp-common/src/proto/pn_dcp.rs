@@ -98,7 +98,8 @@ impl Protocol for PnDcp {
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {
         let off = w.off;
-        let (Some(head), Some(tail)) = (b.be32(off), b.be32(off + 8)) else { return Step::REFUSE };
+        let Some(head) = b.be32(off) else { return Step::REFUSE };
+        let Some(tail) = b.be32(off + 8) else { return Step::REFUSE };
         let service = (head >> 8) & 0xFF;
         let asked = head & 0xFF == 0;
         let code = (service << 4 & 0xF0) | head & 0xF;

@@ -23,6 +23,7 @@ use core::fmt;
 
 use super::{Binding, Number, Protocol, Row, op, pn_dcp, pn_ptcp};
 use crate::bytes::Bytes;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Hint, Step, Walk};
 
@@ -131,6 +132,7 @@ impl Protocol for PnRt {
     const NAME: &'static str = "pn_rt";
     const TITLE: &'static str = "PROFINET RT, alarms";
     const BINDING: Binding = Binding { tcp: &[], udp: &UDP_PORTS, ethertypes: &[ETHERTYPE] };
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

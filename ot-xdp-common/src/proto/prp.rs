@@ -18,6 +18,7 @@ use core::fmt;
 
 use super::{Binding, Number, Protocol, Row, hsr, op};
 use crate::bytes::Bytes;
+use crate::limits::STEPS;
 use crate::op::Dir;
 use crate::walk::{Step, Walk};
 
@@ -52,6 +53,7 @@ impl Protocol for Prp {
     const NAME: &'static str = "prp";
     const TITLE: &'static str = "PRP supervision (IEC 62439-3)";
     const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[ETHERTYPE] };
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -26,6 +26,7 @@ use super::{Binding, Number, Protocol, Row, Sniff, op};
 use crate::bytes::Bytes;
 use crate::flags;
 use crate::frame::UDP;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -67,6 +68,7 @@ impl Protocol for Rgoose {
     const TITLE: &'static str = "Routable GOOSE and sampled values (IEC 61850 over UDP)";
     const BINDING: Binding = Binding { tcp: &[], udp: &[PORT], ethertypes: &[] };
     const SNIFF: &'static [Sniff] = &[Sniff { l4: UDP, mask: 0xFFF0_FC00, value: 0x0140_A000 }];
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -19,6 +19,7 @@ use core::fmt;
 
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
+use crate::limits::STEPS;
 use crate::op::{Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -111,6 +112,7 @@ impl Protocol for RocPlus {
     const TITLE: &'static str = "Emerson ROC, ROC Plus";
     const BINDING: Binding = Binding { tcp: &[PORT], udp: &[PORT], ethertypes: &[] };
     const WEAK: bool = true;
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

@@ -25,6 +25,7 @@ use super::goose::ber;
 use super::{Binding, Protocol, Row, op};
 use crate::bytes::Bytes;
 use crate::flags;
+use crate::limits::STEPS;
 use crate::op::{Class, Dir, Kind};
 use crate::walk::{Step, Walk};
 
@@ -63,6 +64,7 @@ impl Protocol for Sv {
     const NAME: &'static str = "sv";
     const TITLE: &'static str = "IEC 61850 Sampled Values";
     const BINDING: Binding = Binding { tcp: &[], udp: &[], ethertypes: &[ETHERTYPE] };
+    const TURNS: u32 = STEPS;
 
     #[inline(always)]
     fn step<B: Bytes>(b: B, w: &mut Walk) -> Step {

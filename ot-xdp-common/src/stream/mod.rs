@@ -97,7 +97,7 @@ pub trait Memory {
     /// A window; `slot < WINDOWS`.
     fn window(&mut self, slot: u32) -> Option<&mut Window>;
     /// Runs [`deposit`] on a window: a call of its own in the kernel, so that it is verified once.
-    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) -> u32;
+    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32);
     /// A word of the table of services; `slot < SERVICES`, see [`crate::service`].
     fn service(&mut self, slot: u32) -> Option<&mut u64>;
 }

@@ -16,17 +16,21 @@ use crate::walk::{Mode, Tail, Walk, start};
 pub struct Window {
     /// [`Stream::check`] of the owner.
     pub check: u64,
+    /// Octets from the PDU's first on that are there without a hole, after the last [`deposit`].
+    pub have: u32,
+    /// Not 0 when that [`deposit`] met an octet that was there with another value.
+    pub differs: u32,
     /// Octet in the low half, its [`generation`] in the high half, 0 for none: old octets need no clearing.
     pub cells: [u16; WINDOW as usize],
 }
 
 /// Size of [`Window`] in octets.
-pub const WINDOW_SIZE: usize = 8 + 2 * WINDOW as usize;
+pub const WINDOW_SIZE: usize = 16 + 2 * WINDOW as usize;
 const _: () = assert!(size_of::<Window>() == WINDOW_SIZE);
 
 impl Default for Window {
     fn default() -> Self {
-        Window { check: 0, cells: [0; WINDOW as usize] }
+        Window { check: 0, have: 0, differs: 0, cells: [0; WINDOW as usize] }
     }
 }
 
@@ -76,12 +80,13 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
         // [`deposit`] clears it.
         p.check = check | FRESH;
     }
-    let result = env.deposit(b, f, base, slot);
-    let (mut have, differs) = (result & !DIFFERS, result & DIFFERS != 0);
+    env.deposit(b, f, base, slot);
+    let Some(p) = env.window(slot) else { return Next::Count(Outcome::Unparsed) };
+    let mut have = p.have;
     if fill && have > room {
         have = room;
     }
-    if differs {
+    if p.differs != 0 {
         w.flags |= flags::OVERLAP;
     }
     if !fill
@@ -115,13 +120,11 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
 
 /// Mark in a window's check: octets of an earlier piece are in it.
 pub(super) const FRESH: u64 = 2;
-/// Mark in the result of [`deposit`]: two versions of an octet.
-const DIFFERS: u32 = 1 << 31;
 
-/// Copies what the segment has of the octets from `base` on; the first of two versions of an octet stays. Returns how
-/// many octets are there without a hole, and [`DIFFERS`].
+/// Copies what the segment has of the octets from `base` on; the first of two versions of an octet stays. Results go to
+/// [`Window::have`] and [`Window::differs`]: in memory, because the verifier would go on with each possible number.
 #[inline(always)]
-pub fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> u32 {
+pub fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) {
     if p.check & FRESH != 0 {
         p.check &= !FRESH;
         p.cells = [0; WINDOW as usize];
@@ -129,9 +132,9 @@ pub fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> u32 {
     let b = b.until(f.end);
     // First octet that both have, and how many there are.
     let (seq, at) = if behind(base, f.seq) { (base, base.wrapping_sub(f.seq)) } else { (f.seq, 0) };
-    let room = WINDOW.wrapping_sub(seq.wrapping_sub(base));
-    let off = f.off + at;
-    let mut differs = 0;
+    let (seq, off) = (b.forget(seq), b.forget(f.off + at));
+    let room = b.forget(WINDOW.wrapping_sub(seq.wrapping_sub(base)));
+    p.differs = 0;
     for i in 0..WINDOW {
         if i >= room || off + i >= f.end {
             break;
@@ -140,20 +143,18 @@ pub fn deposit<B: Bytes>(b: B, f: &Frame, base: u32, p: &mut Window) -> u32 {
         let index = b.index::<{ WINDOW - 1 }>(seq.wrapping_add(i));
         let (cell, mark) = (p.cells[index] as u32, generation(seq.wrapping_add(i)) as u32);
         // In arithmetic and not in branches: the verifier would follow each combination.
-        let known = ((cell ^ mark) & 0xFF00).wrapping_sub(1) >> 31;
-        differs |= known * ((cell ^ octet as u32) & 0xFF);
-        p.cells[index] = (known * cell + (1 - known) * (mark | octet as u32)) as u16;
+        let known = b.forget((((cell ^ mark) & 0xFF00).wrapping_sub(1) as i32 >> 31) as u32);
+        p.differs |= known & (cell ^ octet as u32) & 0xFF;
+        p.cells[index] = (known & cell | !known & (mark | octet as u32)) as u16;
     }
-    // Counted without a branch: the verifier would follow each possible number on its own.
-    let (mut have, mut all) = (0, 1);
+    p.have = 0;
     for i in 0..WINDOW {
         let seq = base.wrapping_add(i);
-        let cell = p.cells[b.index::<{ WINDOW - 1 }>(seq)];
-        let miss = ((cell ^ generation(seq)) & 0xFF00) as u32;
-        all &= miss.wrapping_sub(1) >> 31;
-        have += all;
+        if (p.cells[b.index::<{ WINDOW - 1 }>(seq)] ^ generation(seq)) & 0xFF00 != 0 {
+            break;
+        }
+        p.have = i + 1;
     }
-    have | if differs != 0 { DIFFERS } else { 0 }
 }
 
 /// Books what the walk over the window found, and goes on in the frame when the next PDU begins there.

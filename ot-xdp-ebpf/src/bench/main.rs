@@ -7,6 +7,8 @@
 #![no_main]
 #![feature(asm_experimental_arch, asm_goto_with_outputs)]
 
+#[path = "../opaque.rs"]
+mod opaque;
 #[path = "../packet.rs"]
 mod packet;
 

@@ -61,7 +61,7 @@ fn joined(w: &mut Walk, host: &mut Host) -> Outcome {
     let Some(window) = slot.and_then(|s| host.windows.get(s as usize)) else { return Outcome::Unparsed };
     let b = Joined::new(window, w.base, w.end);
     let first = proto::step(w.root, b, w);
-    match drive(first, b, w, &mut Parsers) {
+    match drive(first, b, w, &mut Parsers, proto::turns(w.root)) {
         Driven::Outcome(o) => o,
         Driven::Refused => Outcome::Unparsed,
     }
@@ -92,8 +92,10 @@ impl Memory for Host {
     fn window(&mut self, slot: u32) -> Option<&mut Window> {
         self.windows.get_mut(slot as usize)
     }
-    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) -> u32 {
-        self.window(slot).map_or(0, |window| stream::deposit(b, f, base, window))
+    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) {
+        if let Some(window) = self.window(slot) {
+            stream::deposit(b, f, base, window);
+        }
     }
     fn service(&mut self, slot: u32) -> Option<&mut u64> {
         self.services.get_mut(slot as usize)

@@ -151,7 +151,7 @@ impl<B: Bytes> Steps<B> for Parsers {
 /// Walks a payload from where the walk was put.
 pub fn walk<B: Bytes>(b: B, w: &mut Walk) -> Driven {
     let first = step(w.root, b, w);
-    let driven = drive(first, b, w, &mut Parsers);
+    let driven = drive(first, b, w, &mut Parsers, proto::turns(w.root));
     if let Driven::Outcome(outcome) = driven {
         end(w, outcome);
     }

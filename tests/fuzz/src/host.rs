@@ -136,8 +136,10 @@ impl Memory for Host {
         self.used.push(Slot::Window(slot as usize));
         Some(&mut self.windows[slot as usize])
     }
-    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) -> u32 {
-        self.window(slot).map_or(0, |window| stream::deposit(b, f, base, window))
+    fn deposit<B: Bytes>(&mut self, b: B, f: &Frame, base: u32, slot: u32) {
+        if let Some(window) = self.window(slot) {
+            stream::deposit(b, f, base, window);
+        }
     }
     fn service(&mut self, slot: u32) -> Option<&mut u64> {
         self.used.push(Slot::Service(slot as usize));

@@ -1,0 +1,27 @@
+//! Values that the compiler or the verifier must not see through.
+
+use core::arch::asm;
+
+/// `value & MASK` with a mask that the compiler cannot drop, see [`ot_xdp_common::bytes::Bytes::index`].
+#[inline(always)]
+pub fn index<const MASK: u32>(value: u32) -> usize {
+    let index: u64;
+    // SAFETY: one register is masked; no memory is touched.
+    unsafe {
+        asm!("{i} &= {m}", i = inout(reg) value as u64 => index, m = const MASK, options(pure, nomem, nostack));
+    }
+    // Once more for the compiler, which cannot look into the assembly.
+    index as usize & MASK as usize
+}
+
+/// The value itself; the verifier knows nothing about it any more, because it does not know `unknown`.
+#[inline(always)]
+pub fn forget(value: u32, unknown: u32) -> u32 {
+    let v: u64;
+    // SAFETY: two operations on registers; no memory is touched.
+    unsafe {
+        asm!("{v} ^= {u}", "{v} ^= {u}", v = inout(reg) value as u64 => v, u = in(reg) unknown as u64,
+             options(pure, nomem, nostack));
+    }
+    v as u32
+}
