@@ -199,19 +199,15 @@ impl Protocol for Dnp3 {
         }
         let Some(crc) = b.le16(off + 8) else { return short(b, w) };
         let Some(head) = b.be64(off) else { return short(b, w) };
-        if head >> 48 != START as u64 {
-            return Step::REFUSE;
-        }
         let length = (head >> 40) as u32 & 0xFF;
         let control = (head >> 32) as u8;
         let carries = CARRIES[b.index::<0x4F>((head >> 32) as u32)];
         let intact = header_crc(b, head) == crc;
-        if w.strict() && (!intact || length < LENGTH_MIN || carries == 0) {
+        if head >> 48 != START as u64 || w.strict() && (!intact || length < LENGTH_MIN || carries == 0) {
             return Step::REFUSE;
         }
         let master = control & DIR != 0;
-        let unit = if master { head >> 16 } else { head } as u16;
-        let unit = unit.swap_bytes() as u32;
+        let unit = (if master { head >> 16 } else { head } as u16).swap_bytes() as u32;
         if length < LENGTH_MIN {
             link(w, control, Dir::Unknown, unit);
             return Step::MALFORMED;

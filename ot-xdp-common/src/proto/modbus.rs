@@ -277,11 +277,12 @@ impl Protocol for Modbus {
         if (head >> 32) & 0xFFFF != 0 || w.strict() {
             return rtu(w);
         }
-        // Reading from register 0 on looks like an MBAP header of another length.
+        // Reading from register 0 on looks like an MBAP header of another length; not with another header behind it.
         let listed = FUNCTIONS[b.index::<0x7F>(code as u32)] != Kind::UNLISTED.0;
         if (end != w.end || length == 2 || !listed)
             && w.mem[0] == 0
             && REQUEST[b.index::<0x7F>((head >> 48) as u32)] != 0
+            && !(end < w.end && listed && b.be16(end + 2) == Some(0))
         {
             return rtu(w);
         }
