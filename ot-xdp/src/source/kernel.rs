@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
     COUNT, ENTER, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN,
-    JOINED, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch, TUNNEL,
+    JOINED, JUDGE, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, REFUSE, Scratch, TUNNEL,
 };
 
 use super::{PortId, Snapshot};
@@ -412,6 +412,8 @@ fn slots() -> BTreeMap<String, Option<u32>> {
         ("ot_count".to_owned(), Some(COUNT)),
         ("ot_leave".to_owned(), Some(LEAVE)),
         ("ot_enter".to_owned(), Some(ENTER)),
+        ("ot_judge".to_owned(), Some(JUDGE)),
+        ("ot_refuse".to_owned(), Some(REFUSE)),
     ]);
     for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
         let module = proto.module();
