@@ -70,7 +70,7 @@ struct Sensor {
 impl Sensor {
     async fn start(config: &Config) -> Result<Sensor> {
         let bindings = config.bindings()?;
-        let kernel = Kernel::load(&Options { flows: config.counters.flows, replay: false, bindings })?;
+        let kernel = Kernel::load(&Options { flows: config.counters.flows, replay: false, bindings, gate: false })?;
         let settings = Settings {
             sensor: config.sensor_name(),
             mode: Mode::Monitor,
