@@ -45,8 +45,10 @@ fn verified_instructions_and_load_time() {
         (begin.elapsed().as_secs_f64(), kernel)
     };
     // The best of three: what else the machine does is not the program's.
-    let (took, kernel) =
-        [load(false, false), load(false, false), load(false, false)].into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("three");
+    let (took, kernel) = [load(false, false), load(false, false), load(false, false)]
+        .into_iter()
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .expect("three");
     let (mut over, mut sum) = (Vec::new(), 0);
     // The programs of a sensor that opens tunnels and of a gate, where they differ from those of a plain sensor.
     let plain = kernel.verified_instructions();

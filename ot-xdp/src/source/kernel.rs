@@ -24,17 +24,8 @@ use crate::object;
 use crate::sys::{batch, clock};
 
 /// Maps that a sensor without a gate has no use for.
-const GATE_MAPS: [&str; 9] = [
-    "GATE_PORTS",
-    "ZONE_VLANS",
-    "ZONE_MACS",
-    "ZONE_NETS",
-    "FIRST_RULES",
-    "RULES",
-    "HITS",
-    "CONDUITS",
-    "DENIALS",
-];
+const GATE_MAPS: [&str; 9] =
+    ["GATE_PORTS", "ZONE_VLANS", "ZONE_MACS", "ZONE_NETS", "FIRST_RULES", "RULES", "HITS", "CONDUITS", "DENIALS"];
 
 /// Name of the entry program in the object and in the kernel's lists.
 pub const PROGRAM: &str = "ot_xdp";

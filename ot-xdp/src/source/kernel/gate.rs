@@ -7,8 +7,8 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
 use ot_xdp_common::limits::PORTS;
 use ot_xdp_common::policy::{
-    Control, DENIAL_KEY_SIZE, DENIAL_SIZE, Denial, DenialKey, GateCount, GatePort, Head, Hits, KINDS, NET_KEY, ROWS, RULES,
-    Row, Rule,
+    Control, DENIAL_KEY_SIZE, DENIAL_SIZE, Denial, DenialKey, GateCount, GatePort, Head, Hits, KINDS, NET_KEY, ROWS,
+    RULES, Row, Rule,
 };
 
 use super::{Kernel, KernelError, Raw, map_error, read};
@@ -104,7 +104,8 @@ impl Kernel {
             map.remove(&key).map_err(|e| map_error("ZONE_MACS", &e))?;
         }
         for (mac, zone) in macs {
-            map.insert(mac << 16 | u64::from(generation), u32::from(*zone), 0).map_err(|e| map_error("ZONE_MACS", &e))?;
+            map.insert(mac << 16 | u64::from(generation), u32::from(*zone), 0)
+                .map_err(|e| map_error("ZONE_MACS", &e))?;
         }
         Ok(())
     }
@@ -198,10 +199,7 @@ fn nothing() -> Rule {
     Rule { kinds: 0, ..Rule::default() }
 }
 
-fn array<'a, T: Pod>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<Array<&'a mut MapData, T>, KernelError> {
+fn array<'a, T: Pod>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<Array<&'a mut MapData, T>, KernelError> {
     let map = ebpf.map_mut(name).ok_or(KernelError::Missing(name))?;
     Array::try_from(map).map_err(|e| map_error(name, &e))
 }
