@@ -6,7 +6,9 @@
 
 use crate::flags;
 use crate::op::{Kind, Op};
+use crate::proto::Proto;
 use crate::reason::Outcome;
+use crate::walk::{Tail, Walk};
 use crate::wire::{FLOW_KEY_SIZE, FlowKey};
 
 /// Zones of a policy; number 0 is what belongs to no zone.
@@ -369,11 +371,19 @@ pub fn judge(rules: &[Rule], first: u8, s: &Subject) -> u8 {
     judge_by(first, s, |i| rules.get(i as usize))
 }
 
+/// Are the operations of a frame judged that matched a protocol off its port, and whose service is not confirmed? Those
+/// of a strong signature are named at once and judged; of the weak ones Modbus is strong enough to be refused by its
+/// first frame (protocol id, exact length and the shape of the function), the others would refuse what is none of theirs.
+#[inline(always)]
+pub fn believed(outcome: u32, root: u8) -> bool {
+    outcome != Outcome::NotOt as u32 || root == Proto::Modbus as u8
+}
+
 /// Bits of the conditions of a frame that was walked, see [`Condition`]; [`Condition::Spoofed`] is not among them.
 /// `tcp` tells whether it is a TCP segment.
 #[inline(always)]
-pub fn conditions(outcome: u32, found: u32, tcp: bool) -> u32 {
-    let mut bits = 0;
+pub fn conditions(outcome: u32, w: &Walk, tcp: bool) -> u32 {
+    let (found, mut bits) = (w.flags, 0);
     if outcome == Outcome::Unparsed as u32 && found & flags::SPLIT == 0 {
         bits |= 1 << if tcp { Condition::Unaligned as u32 } else { Condition::Unparsed as u32 };
     }
@@ -392,8 +402,9 @@ pub fn conditions(outcome: u32, found: u32, tcp: bool) -> u32 {
     if found & (flags::WALK_LIMIT | flags::BEYOND_REACH | flags::VLAN_DEPTH | flags::IPV6_CHAIN) != 0 {
         bits |= 1 << Condition::BeyondLimits as u32;
     }
-    // What repeats a whole PDU is judged by that PDU.
-    if found & flags::OVERLAP != 0 || found & flags::UNCOMPARED != 0 && outcome != Outcome::Classified as u32 {
+    // What repeats whole PDUs and nothing else is judged by them.
+    let whole = outcome == Outcome::Retransmission as u32 && w.n_ops != 0 && w.tail == Tail::Whole as u32;
+    if found & flags::OVERLAP != 0 || found & flags::UNCOMPARED != 0 && !whole {
         bits |= 1 << Condition::Overlap as u32;
     }
     bits

@@ -11,7 +11,7 @@ use ot_xdp_common::limits::OPS;
 use ot_xdp_common::op::{Op, Tag};
 use ot_xdp_common::policy::{
     Action, CONDITIONS, Condition, Conduit, Control, Denial, DenialKey, Done, GatePort, Head, Mode, NO_OPERATION, Side,
-    Subject, Verdict, by, conditions, judge_by, kind_number,
+    Subject, Verdict, believed, by, conditions, judge_by, kind_number,
 };
 use ot_xdp_common::stream;
 use ot_xdp_common::wire::{JUDGE, REFUSE, Scratch};
@@ -53,8 +53,9 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
     let tcp = f.l4 == TCP && f.flags & flags::FRAGMENT == 0;
     let mut flow = None;
     let zones;
+    // The same slot as the stream's.
+    let (check, slot) = if tcp { stream::direction(f, s.ifindex) } else { (0, 0) };
     if tcp {
-        let (check, slot) = stream::direction(f, s.ifindex);
         let Some(k) = maps::conduit(slot) else { return verdict::pass() };
         if k.check != check || f.tcp & SYN != 0 {
             *k = Conduit { check, blocked: 0, zones: 0 };
@@ -82,7 +83,10 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
         count_port(s, v);
         return refuse(ctx, head, v, k);
     }
-    let mut bits = conditions(s.outcome, s.walk.flags, tcp);
+    let mut bits = conditions(s.outcome, &s.walk, tcp);
+    if tcp && maps::stream(slot).is_some_and(|known| stream::is_guess(known)) {
+        bits |= 1 << Condition::Unaligned as u32;
+    }
     if zones & SPOOFED != 0 {
         bits |= 1 << Condition::Spoofed as u32;
     }
@@ -93,8 +97,9 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
             }
         }
     }
+    let operations = if believed(s.outcome, s.walk.root) { s.walk.n_ops } else { 0 };
     for i in 0..OPS as u32 {
-        if i >= s.walk.n_ops {
+        if i >= operations {
             break;
         }
         judge_one(i);

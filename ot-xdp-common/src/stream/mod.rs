@@ -141,6 +141,12 @@ pub fn direction(f: &Frame, ifindex: u32) -> (u64, u32) {
     (check, slot(check))
 }
 
+/// Do octets of the direction wait that may be the beginning of the first PDU seen of it?
+#[inline(always)]
+pub fn is_guess(s: &Stream) -> bool {
+    s.phase() == Phase::Guess as u32
+}
+
 #[inline(always)]
 fn slot(check: u64) -> u32 {
     (check >> 16) as u32 & (STREAMS - 1)

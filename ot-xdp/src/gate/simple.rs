@@ -1,5 +1,9 @@
 //! The gateway that needs no file: preset `protect-writes` between the ports of two sides.
+//!
+//! Industrial operations that change the state are refused. IT protocols (a controller's web page, SSH, FTP) pass: what is
+//! done through them cannot be read, and refusing them all would be another policy.
 
+use ot_xdp_common::op::Class;
 use ot_xdp_common::policy::{Action, CONDITIONS, Condition, GatePort, Head, KINDS, Row, Rule, Side, row};
 
 use super::Plan;
@@ -27,7 +31,8 @@ const REFUSED: [Condition; 7] = [
 
 /// The policy between `it` and `ot` ports; a port in neither list belongs to no zone and is judged like `it`.
 pub fn plan(it: &[String], ot: &[String], ports: &[(u32, String)]) -> Plan {
-    let changing = !0u64 << 32;
+    let it_classes = [Class::RemoteAdmin, Class::FileTransfer, Class::Infrastructure];
+    let changing = it_classes.iter().fold(!0u64 << 32, |bits, class| bits & !(1 << (32 + *class as u64)));
     let refused = REFUSED.iter().fold(0u64, |bits, c| bits | 1 << *c as u64);
     let from_zones = 1 | 1 << IT;
     let to_zones = 1 << OT;
@@ -62,7 +67,7 @@ pub fn plan(it: &[String], ot: &[String], ports: &[(u32, String)]) -> Plan {
             RuleInfo::default(),
             info(
                 "protect-writes/1",
-                "state-changing operations from it and unzoned to ot are denied",
+                "state-changing industrial operations from it and unzoned to ot are denied",
                 "commands that change the process do not come out of the business zone",
             ),
             info(
