@@ -291,3 +291,65 @@ fn ports_that_come_are_followed() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn detach_is_the_way_back() {
+    let g = gateway!("gwoff", "enforce");
+    let bin = harness::binary().expect("built");
+    let _plc = g.server("ot", &["modbus-server", PLC]);
+    g.send("it", PLC, 0, &[&write(89)]);
+    assert!(g.send("it", PLC, 0, &[READ]).contains(&holds(0)));
+    let detach = || g.plant.command("br", &bin).arg("detach").output().expect("runs");
+    let out = detach();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && said.contains("p-it: detached") && said.contains("p-ot: detached"), "{said}");
+    g.send("it", PLC, 0, &[&write(89)]);
+    assert!(g.send("it", PLC, 0, &[READ]).contains(&holds(89)));
+    // The loader is still there and does not put it back.
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(!g.plant.xdp("p-it").expect("link"));
+    let again = detach();
+    assert!(again.status.success() && again.stdout.is_empty(), "nothing to do is fine");
+}
+
+/// Legal traffic of both directions while the gate is armed, killed, started again, and ports come and go.
+#[test]
+fn legal_traffic_is_never_harmed() {
+    let mut g = gateway!("gwharm", "enforce");
+    let bin = harness::binary().expect("built");
+    let seconds: u64 = std::env::var("OT_XDP_HARM").ok().and_then(|s| s.parse().ok()).unwrap_or(15);
+    let _plc = g.server("ot", &["modbus-server", PLC]);
+    let address = format!("{IT}:502");
+    let _server = g.server("it", &["modbus-server", &address]);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    // Reads out of the business zone; reads and writes out of the plant: one connection each for the whole time.
+    let pause = "5";
+    let rounds = (seconds * 1000 / 5).to_string();
+    let reader = Told::new(&g.plant, "it", &g.lab, &["modbus-reader", PLC, &rounds, pause]);
+    let writer = Told::new(&g.plant, "ot", &g.lab, &["modbus-client", &address, &rounds, pause]);
+    let it = g.plant.namespace("it");
+    let mut round = 0u32;
+    while Instant::now() < end {
+        round += 1;
+        match round % 3 {
+            0 => {
+                g.gate.guard.0.kill().expect("killed");
+                g.gate.guard.0.wait().expect("gone");
+                g.gate = Gateway::start(&g.plant, &bin, "enforce", &[]);
+            }
+            1 => {
+                g.plant
+                    .ip("br", &["link", "add", "p-x", "type", "veth", "peer", "name", "x0", "netns", &it])
+                    .expect("port");
+                g.plant.ip("br", &["link", "set", "p-x", "master", "br0", "up"]).expect("joins");
+            }
+            _ => g.plant.ip("br", &["link", "del", "p-x"]).expect("port"),
+        }
+        std::thread::sleep(Duration::from_millis(900));
+    }
+    reader.wait("the reader", |l| l.starts_with("reads") || l.contains("error"));
+    writer.wait("the writer", |l| l.starts_with("reads") || l.contains("error"));
+    assert_eq!(reader.lines(), [format!("reads {rounds} writes 0")], "every read was answered on one connection");
+    let written = writer.lines().join(" ");
+    assert!(written.starts_with("reads ") && !written.contains("error"), "{written}");
+}

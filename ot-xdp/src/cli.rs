@@ -45,6 +45,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the events, the configuration, or the tables behind them.
     Schema(SchemaArgs),
+    /// Take every program of ot-xdp off every interface, at once: the way back. Needs no running loader.
+    Detach,
     /// Print the complete configuration with its defaults.
     Config,
     /// Print a completion script for a shell.

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Check(a) => command::check::run(a),
         Command::Doctor(a) => command::doctor::run(a),
         Command::Schema(a) => command::schema::run(a),
+        Command::Detach => command::detach::run(),
         Command::Config => command::check::defaults(),
         Command::Completions { shell } => command::help::completions(*shell),
         Command::Man => command::help::man(),

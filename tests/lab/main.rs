@@ -31,7 +31,11 @@ fn run(args: &[String]) -> Result<ExitCode> {
         ["modbus-server", address] => modbus::serve(address),
         ["modbus-client", address, count, pause_ms] => {
             let pause = Duration::from_millis(pause_ms.parse().context("PAUSE_MS is a number")?);
-            modbus::client(address, count.parse().context("COUNT is a number")?, pause)
+            modbus::client(address, count.parse().context("COUNT is a number")?, pause, true)
+        }
+        ["modbus-reader", address, count, pause_ms] => {
+            let pause = Duration::from_millis(pause_ms.parse().context("PAUSE_MS is a number")?);
+            modbus::client(address, count.parse().context("COUNT is a number")?, pause, false)
         }
         ["play", interface, pause_ms, files @ ..] => {
             let pause = Duration::from_millis(pause_ms.parse().context("PAUSE_MS is a number")?);

@@ -77,7 +77,7 @@ pub fn serve(address: &str) -> Result<ExitCode> {
 
 /// Sends `count` requests (0: until stopped) and checks each answer: eight reads, one write, one read of what was
 /// written, again and again. Prints how many of each were answered.
-pub fn client(address: &str, count: u64, pause: Duration) -> Result<ExitCode> {
+pub fn client(address: &str, count: u64, pause: Duration, writes_too: bool) -> Result<ExitCode> {
     let address: SocketAddr = address.parse().context("ADDR:PORT")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -87,11 +87,11 @@ pub fn client(address: &str, count: u64, pause: Duration) -> Result<ExitCode> {
         let mut i = 0u64;
         while count == 0 || i < count {
             match i % 10 {
-                8 => {
+                8 if writes_too => {
                     plc.write_single_register(100, (i % 65_536) as u16).await??;
                     writes += 1;
                 }
-                9 => {
+                9 if writes_too => {
                     let got = plc.read_holding_registers(100, 1).await??;
                     anyhow::ensure!(
                         got == [((i - 1) % 65_536) as u16],

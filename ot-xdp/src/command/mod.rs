@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod check;
+pub mod detach;
 pub mod doctor;
 mod gate;
 pub mod help;

@@ -219,7 +219,13 @@ impl Sensor {
         let lost: Vec<(u32, String)> =
             self.kernel.attached().filter(|(i, n, _)| !present(*i, n)).map(|(i, n, _)| (i, n.to_owned())).collect();
         for (index, name) in lost {
-            tracing::warn!("{name} is gone, or our program was taken off it: its frames are not seen");
+            if links.iter().any(|l| l.index == index && l.name == name) && self.wanted.contains(&name) {
+                // Somebody wants it off; it is not for us to put it back.
+                tracing::warn!("our program was taken off {name}: its frames are not seen until the next start");
+                self.wanted.retain(|w| *w != name);
+            } else {
+                tracing::warn!("{name} is gone: its frames are not seen");
+            }
             self.kernel.detach(index);
             self.attached.remove(&name);
             self.interval()?;

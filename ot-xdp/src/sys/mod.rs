@@ -6,3 +6,4 @@ pub mod ethtool;
 pub mod genl;
 pub mod link;
 pub mod netdev;
+pub mod xdp_link;

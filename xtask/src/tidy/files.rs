@@ -27,9 +27,10 @@ const TOP_LEVEL: [&str; 15] = [
 ];
 
 /// Files that may hold `unsafe`. A name that ends in `/` stands for the files of that folder.
-const UNSAFE: [&str; 16] = [
+const UNSAFE: [&str; 18] = [
     "ot-xdp-ebpf/src/bench/main.rs",
     "ot-xdp-ebpf/src/count.rs",
+    "ot-xdp-ebpf/src/gate.rs",
     "ot-xdp-ebpf/src/jump.rs",
     "ot-xdp-ebpf/src/kernel.rs",
     "ot-xdp-ebpf/src/main.rs",
@@ -37,6 +38,7 @@ const UNSAFE: [&str; 16] = [
     "ot-xdp-ebpf/src/opaque.rs",
     "ot-xdp-ebpf/src/packet.rs",
     "ot-xdp-ebpf/src/protocols.rs",
+    "ot-xdp-ebpf/src/refuse.rs",
     "ot-xdp-ebpf/src/window.rs",
     "ot-xdp/src/source/kernel.rs",
     "ot-xdp/src/sys/",
