@@ -43,7 +43,7 @@ fn ip(args: &[&str]) -> Result<()> {
 
 /// Measures and prints the table.
 pub fn run(options: &Options) -> Result<Vec<Value>> {
-    let mut rig = Rig::load(&options.object)?;
+    let mut rig = Rig::load(&options.object, false)?;
     let pair = Pair::new()?;
     let (from, to) = (pair.index("")?, pair.index("p")?);
     let frame = tcp(502, &MODBUS_READ);

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what a frame costs, as a ratio to floors measured in the same run, and what a map read costs.
 
+mod bridge;
 mod live;
 mod map_read;
 mod programs;
@@ -21,6 +22,8 @@ pub struct Options {
     pub quick: bool,
     /// Only the workloads whose names contain this, and no other measurement.
     pub only: Option<String>,
+    /// Only the measurement across a bridge.
+    pub bridge: bool,
     /// Where the JSON goes.
     pub json: Option<PathBuf>,
     /// Object with the floors and the feeder.
@@ -43,10 +46,13 @@ fn options() -> Result<Options> {
     while let Some(a) = args.next() {
         match a.as_str() {
             "--quick" => o.quick = true,
+            "--bridge" => o.bridge = true,
             "--only" => o.only = Some(args.next().context("--only needs a part of a workload's name")?),
             "--json" => o.json = Some(args.next().context("--json needs a file")?.into()),
             "--object" => o.object = args.next().context("--object needs a file")?.into(),
-            _ => anyhow::bail!("unknown option `{a}`; options: --quick, --only NAME, --json FILE, --object FILE"),
+            _ => anyhow::bail!(
+                "unknown option `{a}`; options: --quick, --bridge, --only NAME, --json FILE, --object FILE"
+            ),
         }
     }
     Ok(o)
@@ -55,15 +61,22 @@ fn options() -> Result<Options> {
 fn run() -> Result<()> {
     let options = options()?;
     anyhow::ensure!(harness::is_root(), "needs root to load and run kernel programs");
+    if options.bridge {
+        let bridge = bridge::run(&options)?;
+        return write(&options, &json!({ "bridge": bridge }));
+    }
     let programs = programs::run(&options)?;
     if options.only.is_some() {
         return Ok(());
     }
     let live = live::run(&options)?;
     let reads = map_read::run(&options)?;
+    write(&options, &json!({ "programs": programs, "live": live, "map_read": reads }))
+}
+
+fn write(options: &Options, all: &serde_json::Value) -> Result<()> {
     if let Some(file) = &options.json {
-        let all = json!({ "programs": programs, "live": live, "map_read": reads });
-        std::fs::write(file, serde_json::to_string_pretty(&all)?)
+        std::fs::write(file, serde_json::to_string_pretty(all)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("written: {}", file.display());
     }

@@ -26,7 +26,7 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
     let mut rows = Vec::new();
     for w in workloads.iter().filter(|w| options.only.as_ref().is_none_or(|o| w.name.contains(o.as_str()))) {
         // Empty maps for each: a map that the last one filled up would be measured as well.
-        let mut rig = Rig::load(&options.object)?;
+        let mut rig = Rig::load(&options.object, false)?;
         for &conversations in w.conversations {
             let times = feed(&mut rig, &Case { workload: w, conversations }, rounds, repeat)?;
             rows.push(report(w, conversations, "feed", times));

@@ -32,15 +32,14 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Loads the bench object and the sensor's.
-    pub fn load(object: &Path) -> Result<Rig> {
+    /// Loads the bench object and the sensor's, or the gate's.
+    pub fn load(object: &Path, gate: bool) -> Result<Rig> {
         let mut bench = Ebpf::load_file(object).with_context(|| format!("cannot load {}", object.display()))?;
         for name in FLOORS.iter().chain(&["feed", "generate"]) {
             xdp(&mut bench, name)?.load().with_context(|| format!("{name} does not load"))?;
         }
         let target = ProgramArray::try_from(bench.take_map("TARGET").context("no map TARGET")?)?;
-        let ours =
-            Kernel::load(&Options { flows: 262_144, replay: false, bindings: BindingTable::default(), gate: false })?;
+        let ours = Kernel::load(&Options { flows: 262_144, replay: false, bindings: BindingTable::default(), gate })?;
         Ok(Rig { bench, target, ours })
     }
 
