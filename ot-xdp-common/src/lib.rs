@@ -18,6 +18,7 @@ pub mod frame;
 pub mod limits;
 pub mod op;
 pub mod overrule;
+pub mod policy;
 pub mod proto;
 pub mod reason;
 pub mod service;
