@@ -161,6 +161,23 @@ pub fn tcp(protocol: &str, port: u16, framing: Framing, prefix: &str) -> Survey 
     survey
 }
 
+/// The first PDU of one side that begins with this function, and what its client asked before.
+pub fn find(port: u16, framing: Framing, prefix: &str, from_client: bool, function: &str) -> Option<Request> {
+    let mut engine = UserEngine::new(BindingTable::default(), FLOWS);
+    for (number, exchange) in exchanges(prefix, port, framing).iter().enumerate() {
+        let records = classify(&mut engine, number as u16, port, exchange);
+        let is_it = |(r, (side, _)): (&Record, &(bool, Vec<u8>))| {
+            *side == from_client && r.functions.first().is_some_and(|f| f == function)
+        };
+        if let Some(i) = records.iter().zip(exchange).position(is_it) {
+            // A connection request and the negotiation: what comes later has no part in opening it.
+            let before = exchange[..i].iter().filter(|(side, _)| *side).take(2).map(|(_, pdu)| pdu.clone()).collect();
+            return Some(Request { before, pdu: exchange[i].1.clone(), functions: records[i].functions.clone() });
+        }
+    }
+    None
+}
+
 /// A datagram or frame that reads and one that changes state.
 pub struct Frames {
     /// Octets of the one that reads: with its Ethernet header.
