@@ -22,10 +22,13 @@ mod stream_attempts;
 #[path = "gateway/survey.rs"]
 mod survey;
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::Duration;
 
 use attempt::Attempt;
 use harness::pdu::Framing;
+use harness::plant::{Guard, OT};
 use harness::{is_root, skip};
 use stage::Stage;
 
@@ -60,6 +63,7 @@ attempts! {
     split_at_every_octet: stream_attempts::split_at_every_octet,
     octet_by_octet: stream_attempts::octet_by_octet,
     interleaved: stream_attempts::interleaved,
+    every_protocol: stream_attempts::every_protocol,
     pipelined: stream_attempts::pipelined,
     lying_length: stream_attempts::lying_length,
     off_port: stream_attempts::off_port,
@@ -135,6 +139,30 @@ fn shadow_and_monitor_refuse_nothing() {
             assert_eq!(said.is_empty(), action == "dropped" || !would, "{mode}: {action} {said:?}");
         }
     }
+}
+
+/// An independent stack on both sides: the client's ninth request is a write, and its connection ends with it.
+#[test]
+fn a_real_stack_reads_until_it_writes() {
+    needs_gateway!();
+    let Some(lab) = harness::lab() else { skip!("the lab is not built: run `cargo xtask test`") };
+    let stage = Stage::new(Some("enforce"));
+    stage.begin();
+    let address = format!("{OT}:502");
+    let mut server = stage.plant.command("ot", &lab);
+    let server = server.args(["modbus-server", &address]).stdout(Stdio::piped()).spawn().expect("server");
+    let mut server = Guard(server);
+    let mut said = BufReader::new(server.0.stdout.take().expect("its output")).lines();
+    assert_eq!(said.next().expect("a line").expect("readable"), "listening");
+    let client = |requests: &str| {
+        stage.plant.command("it", &lab).args(["modbus-client", &address, requests, "0"]).output().expect("client")
+    };
+    let refused = client("10");
+    assert!(!refused.status.success(), "the write fails: {}", String::from_utf8_lossy(&refused.stdout));
+    let legal = client("8");
+    assert!(legal.status.success(), "reads go on: {}", String::from_utf8_lossy(&legal.stderr));
+    assert!(server.stop().expect("server ends").success());
+    assert_eq!(said.next().expect("a line").expect("readable"), "answered 16", "eight reads twice, and no write");
 }
 
 #[test]

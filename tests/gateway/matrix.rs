@@ -16,7 +16,7 @@ use crate::survey::{self, Request, Survey};
 const REFUSED: Duration = Duration::from_secs(3);
 
 /// Opens a session and sends its set-up.
-fn set_up(mut session: Session, request: &Request) -> Session {
+pub fn set_up(mut session: Session, request: &Request) -> Session {
     for pdu in &request.before {
         session.ask(pdu).expect("the session is set up");
     }

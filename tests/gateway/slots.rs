@@ -26,7 +26,9 @@ pub fn denied(stage: &Stage, attempts: u16) {
         if clients.len() > DELUDED {
             clients.pop_front();
         }
-        assert!(controller.wait(PATIENCE, |s| s.open < FEW), "attempt {n}: the controller's connections stay open");
+        let met = usize::from(n) + 1;
+        let free = controller.wait(PATIENCE, |s| s.streams.len() == met && s.open < FEW);
+        assert!(free, "attempt {n}: the controller's connections stay open");
     }
     assert!(controller.wait(PATIENCE, |s| s.open == 0), "every connection ends");
     let state = controller.state();

@@ -5,6 +5,7 @@ use harness::pdu::Framing;
 use harness::sink::Answers;
 
 use crate::attempt::{Tried, modbus, read, write};
+use crate::matrix::set_up;
 use crate::stage::{OT6, Stage, socket};
 use crate::survey;
 
@@ -163,6 +164,27 @@ pub fn nested_services(stage: &Stage) -> Tried {
         session.ask(&send_rr_data(&get)).expect("a read is answered");
         let pdu = send_rr_data(&cip);
         tried.pieces(stage, &sink, name, session, &[&pdu], &pdu);
+    }
+    tried
+}
+
+/// The writes of the other protocols: cut in two, and in one segment behind a read.
+pub fn every_protocol(stage: &Stage) -> Tried {
+    stage.begin();
+    let mut tried = Tried::default();
+    for (protocol, port, framing, prefix) in survey::TCP {
+        let survey::Survey { read, write, answers } = survey::tcp(protocol, port, framing, prefix);
+        let length = write.pdu.len();
+        let open = || set_up(stage.session("it", port, framing), &write);
+        for at in [1, 3, 5, 8, length / 2, length - 1] {
+            // A controller for each: the write is the same every time.
+            let sink = stage.sink("ot", port, framing, answers.clone());
+            let name = format!("{protocol} cut at {at} of {length}");
+            tried.pieces(stage, &sink, &name, open(), &[&write.pdu[..at], &write.pdu[at..]], &write.pdu);
+        }
+        let sink = stage.sink("ot", port, framing, answers);
+        let both = [&read.pdu[..], &write.pdu].concat();
+        tried.pieces(stage, &sink, &format!("{protocol} behind a read"), open(), &[&both], &write.pdu);
     }
     tried
 }

@@ -138,11 +138,14 @@ pub fn tcp(protocol: &str, port: u16, framing: Framing, prefix: &str) -> Survey 
             if !from_client {
                 continue;
             }
-            if let Some((false, answer)) = exchange.get(i + 1) {
+            let answer = exchange.get(i + 1).filter(|(from_client, _)| !from_client);
+            if let Some((_, answer)) = answer {
                 survey.answers.entry(pdu.clone()).or_insert_with(|| answer.clone());
             }
             let class = r.class.unwrap_or("none");
-            let clean = r.outcome == "classified"
+            // One that was answered at once: an echo in place of an answer would be a request of the controller.
+            let clean = answer.is_some()
+                && r.outcome == "classified"
                 && r.flags.is_empty()
                 && names(protocol).contains(&r.protocol.unwrap_or("none"));
             let request = || Request { before: before.clone(), pdu: pdu.clone(), functions: r.functions.clone() };
