@@ -105,9 +105,7 @@ impl Condition {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Control {
-    /// Time of the last beat of user space, nanoseconds of the monotonic clock.
-    pub beat_ns: u64,
-    /// Age of the beat at which everything passes; 0 for never.
+    /// Age of the last beat of user space at which everything passes; 0 for never.
     pub beat_limit_ns: u64,
     /// When enforcement ends by itself because nobody confirmed it; 0 for never.
     pub confirm_ns: u64,
@@ -118,7 +116,7 @@ pub struct Control {
 }
 
 /// Size of [`Control`] in octets.
-pub const CONTROL_SIZE: usize = 32;
+pub const CONTROL_SIZE: usize = 24;
 const _: () = assert!(size_of::<Control>() == CONTROL_SIZE);
 
 /// What all of a generation's look-ups need; one element a generation.
@@ -418,12 +416,17 @@ pub struct Conduit {
     pub check: u64,
     /// 1 when an operation was refused: nothing passes until the next SYN. Two more for each segment that was changed.
     pub blocked: u32,
-    /// Generation plus one, source zone, destination zone from the lowest octet on; 0 when not known.
+    /// Generation plus one, source zone, destination zone from the lowest octet on, then bits of the gate; 0 when not
+    /// known.
     pub zones: u32,
+    /// Sequence number of the first octet of a segment that was dropped and not sent again since.
+    pub hole: u32,
+    /// 1 when there is such a segment.
+    pub holed: u32,
 }
 
 /// Size of [`Conduit`] in octets.
-pub const CONDUIT_SIZE: usize = 16;
+pub const CONDUIT_SIZE: usize = 24;
 const _: () = assert!(size_of::<Conduit>() == CONDUIT_SIZE);
 
 /// Working memory of the gate for the frame in hand, one a CPU.

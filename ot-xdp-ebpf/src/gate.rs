@@ -13,6 +13,7 @@ use ot_xdp_common::policy::{
     Action, CONDITIONS, Condition, Conduit, Control, Denial, DenialKey, Done, GatePort, Head, Mode, NO_OPERATION, Side,
     Subject, Verdict, believed, by, conditions, judge_by, kind_number,
 };
+use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream;
 use ot_xdp_common::wire::{JUDGE, REFUSE, Scratch};
 
@@ -58,7 +59,7 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
     if tcp {
         let Some(k) = maps::conduit(slot) else { return verdict::pass() };
         if k.check != check || f.tcp & SYN != 0 {
-            *k = Conduit { check, blocked: 0, zones: 0 };
+            *k = Conduit { check, ..Conduit::default() };
         }
         if f.off >= f.end {
             return verdict::pass();
@@ -90,6 +91,16 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
     if zones & SPOOFED != 0 {
         bits |= 1 << Condition::Spoofed as u32;
     }
+    if let Some(k) = flow.as_mut()
+        && k.holed != 0
+        && repeats(f, k.hole)
+    {
+        // To the stream it was seen; the controller has never had it.
+        if s.outcome == Outcome::Retransmission as u32 {
+            bits |= 1 << Condition::Overlap as u32;
+        }
+        k.holed = 0;
+    }
     if bits != 0 {
         for n in 0..Condition::ALL.len() as u32 {
             if bits >> n & 1 != 0 {
@@ -110,6 +121,12 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
     decide(ctx, s, c, head, v, flow)
 }
 
+/// Does the segment hold the octet with this sequence number?
+#[inline(always)]
+fn repeats(f: &Frame, seq: u32) -> bool {
+    seq.wrapping_sub(f.seq) < f.end - f.off
+}
+
 /// Carries out what the deciding rule says.
 #[inline(always)]
 fn decide(
@@ -120,10 +137,13 @@ fn decide(
     v: &mut Verdict,
     flow: Option<&mut Conduit>,
 ) -> u32 {
-    // What broke a rule of form may be looked at again; what asked for something is not repeated.
+    // What was not understood will not be when it is sent again: both ends are better off with a reset. What may only have
+    // been sent twice is dropped, and can come in another shape.
     let whole = v.op != NO_OPERATION
         || v.condition == Condition::Malformed as u32
-        || v.condition == Condition::BeyondLimits as u32;
+        || v.condition == Condition::BeyondLimits as u32
+        || v.condition == Condition::Unaligned as u32
+        || v.condition == Condition::Unparsed as u32;
     let resets = head.reset != 0 && v.silent == 0 && flow.is_some() && whole;
     let done = if v.action == Action::Allow as u32 {
         Done::Passed
@@ -150,6 +170,9 @@ fn decide(
     let Some(k) = flow else { return verdict::drop() };
     if whole {
         k.blocked = 1;
+    } else {
+        k.hole = s.frame.seq;
+        k.holed = 1;
     }
     if v.done == Done::Reset as u32 { refuse(ctx, head, v, k) } else { verdict::drop() }
 }
@@ -170,7 +193,7 @@ fn refuse(ctx: *mut xdp_md, head: &Head, v: &mut Verdict, k: &mut Conduit) -> u3
 #[inline(always)]
 fn armed(c: &Control, now_ns: u64) -> bool {
     // The coarse clock may be a tick behind the beat.
-    let age = now_ns.wrapping_sub(c.beat_ns) as i64;
+    let age = now_ns.wrapping_sub(maps::beat_ns()) as i64;
     c.mode == Mode::Enforce as u32
         && (c.beat_limit_ns == 0 || age < c.beat_limit_ns as i64)
         && (c.confirm_ns == 0 || now_ns < c.confirm_ns)

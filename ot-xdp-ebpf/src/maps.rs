@@ -66,6 +66,10 @@ static REPLAY_NS: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
+/// Time of the last beat of user space, monotonic nanoseconds. A map of its own: a thread beats that does nothing else.
+#[map]
+static BEAT: Array<u64> = Array::with_max_entries(1, 0);
+
 /// What the look-ups of a generation need.
 #[map]
 static HEADS: Array<Head> = Array::with_max_entries(GENERATIONS, 0);
@@ -129,6 +133,12 @@ pub fn is_gate() -> bool {
 #[inline(always)]
 pub fn control() -> Option<&'static Control> {
     CONTROL.get(0)
+}
+
+/// See [`BEAT`].
+#[inline(always)]
+pub fn beat_ns() -> u64 {
+    BEAT.get(0).copied().unwrap_or(0)
 }
 
 /// See [`HEADS`].

@@ -1,8 +1,14 @@
 //! What the cross-crate tests share: where the data is, why a test is skipped, captures as frames.
 
+pub mod client;
 pub mod data;
+pub mod minitcp;
+pub mod netns;
+pub mod packet;
+pub mod pdu;
 pub mod plant;
 pub mod schema;
+pub mod sink;
 pub mod tunnel;
 
 /// Ends a test that cannot run here. `cargo xtask test` counts it as skipped and prints the reason.

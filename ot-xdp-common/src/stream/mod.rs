@@ -122,7 +122,8 @@ pub enum Next {
 #[inline(always)]
 fn hash(f: &Frame, ifindex: u32) -> u64 {
     let wide = |a: u32, b: u32| (a as u64) << 32 | b as u64;
-    let ports = wide((f.sport as u32) << 16 | f.dport as u32, (f.vlan as u32) << 16 ^ ifindex);
+    // Ports in the low half: a product spreads its bits upwards only, and slots are cut out of the middle.
+    let ports = wide((f.vlan as u32) << 16 ^ ifindex, (f.sport as u32) << 16 | f.dport as u32);
     let mut h = (wide(f.src[3], f.dst[3]) ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
     if f.src[0] | f.dst[0] != 0 {
         h = (h ^ h >> 32 ^ wide(f.src[0], f.dst[0])).wrapping_mul(0xC4CE_B9FE_1A85_EC53);

@@ -74,9 +74,18 @@ pub fn gather<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &mut E) -
     let base = if fill { s.hole } else { s.next };
     let (check, state, room) = (s.check, s.root, s.hole_end.wrapping_sub(s.hole));
     let counted = if fill { s.counted_hole } else { s.counted };
+    let waiting = s.phase() == Phase::Waiting as u32 && !keep && !again && !fill;
     let slot = window_slot(check);
     let Some(p) = env.window(slot) else { return Next::Count(Outcome::Unparsed) };
     if p.check != check {
+        if waiting {
+            // Another connection has taken the window: the beginning of the PDU is lost.
+            if let Some(s) = env.stream(w.stream) {
+                s.set_phase(Phase::Unaligned);
+            }
+            w.root = state as u8;
+            return Next::Count(Outcome::Unparsed);
+        }
         // [`deposit`] clears it.
         p.check = check | FRESH;
     }

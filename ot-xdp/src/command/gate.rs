@@ -120,7 +120,7 @@ impl Gateway {
     /// When the kernel refuses.
     pub fn tick(&mut self, kernel: &mut Kernel, all: bool) -> Result<Vec<Event>> {
         let Some(gate) = &mut self.gate else { return Ok(Vec::new()) };
-        let mut events: Vec<Event> = gate.beat(kernel)?.into_iter().collect();
+        let mut events: Vec<Event> = gate.tick(kernel)?.into_iter().collect();
         let name = |ifindex: u32| -> Arc<str> {
             let found = self.known.iter().find(|(_, index)| **index == ifindex);
             found.map_or_else(|| ifindex.to_string().into(), |(name, _)| name.as_str().into())

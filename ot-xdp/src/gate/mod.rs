@@ -3,6 +3,7 @@
 //! The kernel judges and refuses by itself; this side writes a policy into the generation that is not in use and turns
 //! over, beats, and reads what became of frames. When it dies, the kernel passes everything after the dead-man time.
 
+mod heart;
 pub mod simple;
 
 use std::collections::HashMap;
@@ -11,12 +12,12 @@ use std::time::Duration;
 
 use ot_xdp_common::policy::{Control, DenialKey, GatePort, Mode};
 
+use heart::Heart;
+
 use crate::event::{Audit, Event, Refusal, RuleInfo};
 use crate::source::kernel::{GateTables, Kernel, KernelError};
 use crate::sys::clock;
 
-/// How often user space shows that it is alive.
-pub const BEAT: Duration = Duration::from_millis(250);
 /// Age of the last sign of life at which the kernel passes everything, unless the policy says otherwise.
 pub const DEAD_MAN: Duration = Duration::from_secs(2);
 /// How long a generation rests before it is written again: no frame is judged by it any more.
@@ -49,6 +50,7 @@ pub struct Gate {
     mode: Mode,
     /// By generation.
     plans: [Plan; 2],
+    heart: Heart,
     turned_at: std::time::Instant,
     /// Frames of each record that were reported.
     reported: HashMap<DenialKey, u64>,
@@ -65,19 +67,21 @@ impl Gate {
             control: Control { beat_limit_ns: nanoseconds(dead_man), ..Control::default() },
             mode: Mode::Monitor,
             plans: [plan, Plan::default()],
+            heart: Heart::start(kernel.take_beat()?)?,
             turned_at: std::time::Instant::now(),
             reported: HashMap::new(),
         };
-        gate.beat(kernel)?;
+        gate.tick(kernel)?;
         Ok(gate)
     }
 
-    /// Shows the kernel that user space is alive, and ends an arming that nobody confirmed.
+    /// Shows that the program is alive, and ends an arming that nobody confirmed. To be called several times a second.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn beat(&mut self, kernel: &mut Kernel) -> Result<Option<Event>, KernelError> {
+    pub fn tick(&mut self, kernel: &mut Kernel) -> Result<Option<Event>, KernelError> {
         let now = clock::monotonic_ns();
+        self.heart.alive();
         let mut event = None;
         if self.control.confirm_ns != 0 && now >= self.control.confirm_ns {
             let before = self.mode;
@@ -86,9 +90,8 @@ impl Gate {
             self.control.confirm_ns = 0;
             let reason = "the arming was not confirmed in time and is undone".to_owned();
             event = Some(self.audit("gate-mode-change", true, reason, Some((before, self.mode))));
+            kernel.set_control(&self.control)?;
         }
-        self.control.beat_ns = now;
-        kernel.set_control(&self.control)?;
         Ok(event)
     }
 
@@ -112,7 +115,7 @@ impl Gate {
             Some(time) if mode == Mode::Enforce => now.saturating_add(nanoseconds(time)),
             _ => 0,
         };
-        let control = Control { mode: mode as u32, beat_ns: now, confirm_ns, ..self.control };
+        let control = Control { mode: mode as u32, confirm_ns, ..self.control };
         kernel.set_control(&control)?;
         self.control = control;
         let before = std::mem::replace(&mut self.mode, mode);
@@ -142,7 +145,7 @@ impl Gate {
         tokio::time::sleep(REST.saturating_sub(self.turned_at.elapsed())).await;
         let next = (self.control.generation + 1) & 1;
         kernel.write_policy(next, &plan.tables)?;
-        let control = Control { generation: next, beat_ns: clock::monotonic_ns(), ..self.control };
+        let control = Control { generation: next, ..self.control };
         kernel.set_control(&control)?;
         self.control = control;
         self.turned_at = std::time::Instant::now();

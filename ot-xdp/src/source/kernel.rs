@@ -16,7 +16,7 @@ use ot_xdp_common::wire::{
     JOINED, JUDGE, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, REFUSE, Scratch, TUNNEL,
 };
 
-pub use gate::{DenialRecord, GateTables};
+pub use gate::{Beat, DenialRecord, GateTables};
 
 use super::{PortId, Snapshot};
 use crate::bindings::BindingTable;

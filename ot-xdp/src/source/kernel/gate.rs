@@ -33,11 +33,33 @@ pub struct GateTables {
     pub prefixes: Vec<([u32; 4], u8, u8)>,
 }
 
+/// The heartbeat's map.
+pub struct Beat(Array<MapData, u64>);
+
+impl Beat {
+    /// Shows that user space is alive at this monotonic time.
+    ///
+    /// # Errors
+    /// [`KernelError::Map`] when the kernel refuses.
+    pub fn beat(&mut self, now_ns: u64) -> Result<(), KernelError> {
+        self.0.set(0, now_ns, 0).map_err(|e| map_error("BEAT", &e))
+    }
+}
+
 /// What became of one kind of operation of one conversation at the gate.
 pub type DenialRecord = (DenialKey, Denial);
 
 impl Kernel {
-    /// Writes mode, heartbeat and the generation in use.
+    /// The map of the heartbeat, for the thread that beats. Once.
+    ///
+    /// # Errors
+    /// When it was taken before.
+    pub fn take_beat(&mut self) -> Result<Beat, KernelError> {
+        let map = self.ebpf.take_map("BEAT").ok_or(KernelError::Missing("BEAT"))?;
+        Ok(Beat(Array::try_from(map).map_err(|e| map_error("BEAT", &e))?))
+    }
+
+    /// Writes the mode and the generation in use.
     ///
     /// # Errors
     /// [`KernelError::Map`] when the kernel refuses.
