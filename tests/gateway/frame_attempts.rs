@@ -27,8 +27,11 @@ fn barrier(stage: &Stage, ear: &Sink, mark: u8) {
     assert!(ear.wait(PATIENCE, |s| s.contains(&frame[12..])), "the bridge forwards");
 }
 
+/// Sends a write over a connection in some way.
+type Sends = fn(&MiniTcp, &[u8]);
+
 /// Runs attempts on connections in user space, each with a write of its own.
-fn on_connections(stage: &Stage, attempts: &[(&str, fn(&MiniTcp, &[u8]))]) -> Tried {
+fn on_connections(stage: &Stage, attempts: &[(&str, Sends)]) -> Tried {
     stage.begin();
     let (sink, mut tried) = (stage.modbus(), Tried::default());
     let ear = Sink::frames(&stage.plant.namespace("ot"), "ot0");
