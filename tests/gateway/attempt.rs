@@ -16,7 +16,7 @@ pub const LISTEN: Duration = Duration::from_secs(2);
 pub struct Tried {
     /// Name of each write, and whether the controller got it.
     pub writes: Vec<(String, bool)>,
-    /// Names of those whose client hangs.
+    /// Names of those that were refused without a word to the client.
     pub hang: Vec<String>,
 }
 
@@ -71,13 +71,12 @@ impl Tried {
                 break;
             }
         }
-        if stage.enforces() {
-            // Answers to the reads before it may come; an answer to the write is noted by the write.
-            if session.ending(usize::MAX, LISTEN) == Ending::Hangs {
-                self.hang.push(name.to_owned());
-            }
-        }
+        // Answers to the reads before it may come; one to the write means that it arrived.
+        let hangs = stage.enforces() && session.ending(usize::MAX, LISTEN) == Ending::Hangs;
         self.note(stage, sink, name, pdu);
+        if hangs && self.writes.last().is_some_and(|(_, arrived)| !arrived) {
+            self.hang.push(name.to_owned());
+        }
     }
 }
 
