@@ -78,7 +78,8 @@ attempts! {
     overlapping_fragments: frame_attempts::overlapping_fragments,
     tagged: frame_attempts::tagged,
     ipv6_extension_headers: frame_attempts::extension_headers,
-    state_table_flood: frame_attempts::flood,
+    state_table_flood: frame_attempts::state_flood,
+    window_flood: frame_attempts::window_flood,
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct Tried {
 pub type Attempt = fn(&Stage) -> Tried;
 
 /// A Modbus request: transaction, function, address and one value.
-pub fn modbus(transaction: u16, function: u8, value: u16) -> Vec<u8> {
+fn modbus(transaction: u16, function: u8, value: u16) -> Vec<u8> {
     let mut pdu = transaction.to_be_bytes().to_vec();
     pdu.extend([0, 0, 0, 6, 1, function, 0x12, 0x34]);
     pdu.extend(value.to_be_bytes());
