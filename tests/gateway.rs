@@ -70,7 +70,7 @@ attempts! {
     from_the_middle: stream_attempts::from_the_middle,
     over_ipv6: stream_attempts::over_ipv6,
     nested_services: stream_attempts::nested_services,
-    s7_download: download::request,
+    s7_download: download::attempts,
     other_content_in_the_same_range: frame_attempts::other_content,
     retransmission: frame_attempts::retransmission,
     overlap: frame_attempts::overlap,
@@ -78,7 +78,8 @@ attempts! {
     overlapping_fragments: frame_attempts::overlapping_fragments,
     tagged: frame_attempts::tagged,
     ipv6_extension_headers: frame_attempts::extension_headers,
-    state_table_flood: frame_attempts::flood,
+    state_table_flood: frame_attempts::state_flood,
+    window_flood: frame_attempts::window_flood,
 }
 
 #[test]

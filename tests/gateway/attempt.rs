@@ -16,7 +16,7 @@ pub const LISTEN: Duration = Duration::from_secs(2);
 pub struct Tried {
     /// Name of each write, and whether the controller got it.
     pub writes: Vec<(String, bool)>,
-    /// Names of those whose client hangs.
+    /// Names of those that were refused without a word to the client.
     pub hang: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ pub struct Tried {
 pub type Attempt = fn(&Stage) -> Tried;
 
 /// A Modbus request: transaction, function, address and one value.
-pub fn modbus(transaction: u16, function: u8, value: u16) -> Vec<u8> {
+fn modbus(transaction: u16, function: u8, value: u16) -> Vec<u8> {
     let mut pdu = transaction.to_be_bytes().to_vec();
     pdu.extend([0, 0, 0, 6, 1, function, 0x12, 0x34]);
     pdu.extend(value.to_be_bytes());
@@ -71,13 +71,12 @@ impl Tried {
                 break;
             }
         }
-        if stage.enforces() {
-            // Answers to the reads before it may come; an answer to the write is noted by the write.
-            if session.ending(usize::MAX, LISTEN) == Ending::Hangs {
-                self.hang.push(name.to_owned());
-            }
-        }
+        // Answers to the reads before it may come; one to the write means that it arrived.
+        let hangs = stage.enforces() && session.ending(usize::MAX, LISTEN) == Ending::Hangs;
         self.note(stage, sink, name, pdu);
+        if hangs && self.writes.last().is_some_and(|(_, arrived)| !arrived) {
+            self.hang.push(name.to_owned());
+        }
     }
 }
 

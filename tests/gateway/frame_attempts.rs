@@ -27,8 +27,11 @@ fn barrier(stage: &Stage, ear: &Sink, mark: u8) {
     assert!(ear.wait(PATIENCE, |s| s.contains(&frame[12..])), "the bridge forwards");
 }
 
+/// Sends a write over a connection in some way.
+type Sends = fn(&MiniTcp, &[u8]);
+
 /// Runs attempts on connections in user space, each with a write of its own.
-fn on_connections(stage: &Stage, attempts: &[(&str, fn(&MiniTcp, &[u8]))]) -> Tried {
+fn on_connections(stage: &Stage, attempts: &[(&str, Sends)]) -> Tried {
     stage.begin();
     let (sink, mut tried) = (stage.modbus(), Tried::default());
     let ear = Sink::frames(&stage.plant.namespace("ot"), "ot0");
@@ -223,34 +226,35 @@ pub fn extension_headers(stage: &Stage) -> Tried {
     tried
 }
 
-/// New connections that fill every table, between the halves of a write and before a whole one.
-pub fn flood(stage: &Stage) -> Tried {
-    /// Connections, each a SYN and half a request.
-    const CONNECTIONS: u32 = 60_000;
+/// So many new connections that every table forgets what it held.
+pub fn state_flood(stage: &Stage) -> Tried {
+    flood(stage, 60_000)
+}
+
+/// Fewer, each with half a header: connections are still known, what was kept of their PDUs may not be.
+pub fn window_flood(stage: &Stage) -> Tried {
+    flood(stage, 6_000)
+}
+
+/// New connections between the halves of a write and before a whole one: each a SYN and half a header.
+fn flood(stage: &Stage, connections: u16) -> Tried {
     stage.begin();
     let (sink, mut tried) = (stage.modbus(), Tried::default());
     // Without the function octet, which would be refused at once.
-    let sessions: Vec<_> = (1..8usize)
-        .map(|at| {
-            let mut session = stage.session("it", 502, Framing::Mbap);
-            session.send(&write(at as u16)[..at]).expect("sent");
-            (at, session)
-        })
-        .collect();
-    let halves = |s: &harness::sink::State| (1..8).all(|at| s.streams.iter().any(|o| o.len() == at));
-    assert!(sink.wait(PATIENCE, halves), "every first half arrived");
+    let pdu = write(1);
+    let mut session = stage.session("it", 502, Framing::Mbap);
+    session.send(&pdu[..7]).expect("sent");
+    assert!(sink.wait(PATIENCE, |s| s.streams.iter().any(|o| o.len() == 7)), "the first half arrived");
     let sender = within(&stage.plant.namespace("it"), || PacketSocket::open("it0", false)).expect("a packet socket");
-    for n in 0..CONNECTIONS {
-        let mut ends = stage.ghost(1024 + (n % 60_000) as u16, 502);
+    for n in 0..connections {
+        let mut ends = stage.ghost(1024 + n, 502);
         // To a host that is not there, behind the address of one that is: nobody answers.
+        ends.ip[0] = Ipv4Addr::from(0x0A4E_0000 + u32::from(n)).into();
         ends.ip[1] = Ipv4Addr::new(10, 77, 0, 3).into();
         sender.send(&ends.frame(&ends.tcp(0, 0, flag::SYN, &[]))).expect("sent");
-        sender.send(&ends.frame(&ends.tcp(1, 1, flag::PSH_ACK, &read(7)[..9]))).expect("sent");
+        sender.send(&ends.frame(&ends.tcp(1, 1, flag::PSH_ACK, &read(7)[..5]))).expect("sent");
     }
-    for (at, session) in sessions {
-        let pdu = write(at as u16);
-        tried.pieces(stage, &sink, &format!("begun before, cut at {at}"), session, &[&pdu[at..]], &pdu);
-    }
+    tried.pieces(stage, &sink, "begun before it", session, &[&pdu[7..]], &pdu);
     let session = stage.session("it", 502, Framing::Mbap);
     tried.pieces(stage, &sink, "after it", session, &[&write(50)], &write(50));
     tried

@@ -47,7 +47,7 @@ impl Client {
         let mut n = 0u16;
         while !stop.load(Ordering::Relaxed) {
             n = n.wrapping_add(1);
-            let request = if self.writes && n % 2 == 0 { write(n) } else { read(n) };
+            let request = if self.writes && n.is_multiple_of(2) { write(n) } else { read(n) };
             let mut ask = || {
                 if self.reconnects || session.is_none() {
                     session = Some(Session::open(namespace, socket(self.to, self.port), Framing::Mbap)?);

@@ -193,7 +193,8 @@ impl Gateway {
         let mut gateway = Gateway { process, said };
         let end = Instant::now() + Duration::from_secs(30);
         // Attached, and its first interval told: from then on it has the policy.
-        while !(["p-it", "p-ot"].iter().all(|p| plant.xdp(p).unwrap_or(false)) && !gateway.events().is_empty()) {
+        let attached = || ["p-it", "p-ot"].iter().all(|p| plant.xdp(p).unwrap_or(false));
+        while gateway.events().is_empty() || !attached() {
             let status = gateway.process.0.try_wait().expect("a child");
             assert!(status.is_none() && Instant::now() < end, "the gateway does not start: {status:?}");
             std::thread::sleep(Duration::from_millis(20));

@@ -4,7 +4,7 @@ use harness::client::Session;
 use harness::pdu::Framing;
 use harness::sink::Answers;
 
-use crate::attempt::{Tried, modbus, read, write};
+use crate::attempt::{Tried, read, write};
 use crate::matrix::set_up;
 use crate::stage::{OT6, Stage, socket};
 use crate::survey;
@@ -189,19 +189,22 @@ pub fn every_protocol(stage: &Stage) -> Tried {
     tried
 }
 
-/// Frees the slot of a state table between two halves: many writes at once, each begun before the next one goes on.
+/// Many writes at once, each begun before any goes on: what is kept of one must not push out what is kept of another.
 pub fn interleaved(stage: &Stage) -> Tried {
     stage.begin();
     let (sink, mut tried) = (stage.modbus(), Tried::default());
-    let open = |n: u16| {
-        let mut session = stage.session("it", 502, Framing::Mbap);
-        session.send(&modbus(n, 6, 0xBE00 | n)[..8]).expect("sent");
-        (n, session)
-    };
-    let sessions: Vec<(u16, Session)> = (0..16).map(open).collect();
-    for (n, session) in sessions {
-        let pdu = modbus(n, 6, 0xBE00 | n);
-        tried.pieces(stage, &sink, &format!("number {n}"), session, &[&pdu[8..]], &pdu);
+    // Behind the length, and behind the function.
+    for (round, at) in [5, 8].into_iter().enumerate() {
+        let pdu = |n: u16| write(n + 32 * round as u16);
+        let open = |n: u16| {
+            let mut session = stage.session("it", 502, Framing::Mbap);
+            session.send(&pdu(n)[..at]).expect("sent");
+            (n, session)
+        };
+        let sessions: Vec<(u16, Session)> = (0..16).map(open).collect();
+        for (n, session) in sessions {
+            tried.pieces(stage, &sink, &format!("number {n} cut at {at}"), session, &[&pdu(n)[at..]], &pdu(n));
+        }
     }
     tried
 }

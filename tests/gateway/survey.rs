@@ -47,6 +47,9 @@ pub struct Survey {
 /// One direction's octets of a connection in order of the capture: from the client, PDU.
 type Exchange = Vec<(bool, Vec<u8>)>;
 
+/// A connection on the way to PDUs: those so far, and by side what is left over and the next sequence number.
+type Joining = (Exchange, [Vec<u8>; 2], [u32; 2]);
+
 fn files(prefix: &str) -> Vec<PathBuf> {
     let mut all = data::own_captures();
     all.retain(|f| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix)));
@@ -57,7 +60,7 @@ fn files(prefix: &str) -> Vec<PathBuf> {
 fn exchanges(prefix: &str, port: u16, framing: Framing) -> Vec<Exchange> {
     let mut found = Vec::new();
     for file in files(prefix) {
-        let mut connections: HashMap<u16, (Exchange, [Vec<u8>; 2], [u32; 2])> = HashMap::new();
+        let mut connections: HashMap<u16, Joining> = HashMap::new();
         let mut order = Vec::new();
         for frame in data::frames(&file).expect("readable") {
             let Some((client, from_client, seq, payload)) = segment(&frame, port) else { continue };
