@@ -36,30 +36,36 @@ fn verified_instructions_and_load_time() {
         skip!("needs root to load the kernel program");
     }
     let budget = budget();
-    let load = |tunnels: bool| {
+    let load = |tunnels: bool, gate: bool| {
         let mut bindings = BindingTable::default();
         bindings.open_tunnels(tunnels);
         let begin = std::time::Instant::now();
-        let options = Options { flows: FLOWS, replay: false, bindings };
+        let options = Options { flows: FLOWS, replay: false, bindings, gate };
         let kernel = Kernel::load(&options).expect("loads");
         (begin.elapsed().as_secs_f64(), kernel)
     };
     // The best of three: what else the machine does is not the program's.
-    let (took, kernel) =
-        [load(false), load(false), load(false)].into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("three");
+    let (took, kernel) = [load(false, false), load(false, false), load(false, false)]
+        .into_iter()
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .expect("three");
     let (mut over, mut sum) = (Vec::new(), 0);
-    // The programs of a sensor that opens tunnels, where they differ from those of one that does not.
+    // The programs of a sensor that opens tunnels and of a gate, where they differ from those of a plain sensor.
     let plain = kernel.verified_instructions();
-    let opened = load(true).1.verified_instructions();
-    let opened = opened.into_iter().filter(|row| !plain.contains(row)).map(|(name, n)| (name + "+tunnels", n));
-    for (name, count) in plain.iter().cloned().chain(opened) {
+    let differing = |kernel: Kernel, what: &str| -> Vec<(String, u32)> {
+        let all = kernel.verified_instructions().into_iter().filter(|row| !plain.contains(row));
+        all.map(|(name, n)| (format!("{name}+{what}"), n)).collect()
+    };
+    let opened = differing(load(true, false).1, "tunnels");
+    let gate = differing(load(false, true).1, "gate");
+    for (name, count) in plain.iter().cloned().chain(opened).chain(gate) {
         println!("{name}: {count} verified instructions");
-        if !name.ends_with("+tunnels") {
+        if !name.contains('+') {
             sum += count;
         }
         let max = budget
             .verified
-            .get(name.trim_end_matches("+tunnels"))
+            .get(name.split('+').next().unwrap_or(&name))
             .or_else(|| budget.verified.get("default"))
             .copied()
             .unwrap_or(0);

@@ -55,4 +55,6 @@ flags! {
     OVERLAP = 21, "overlap";
     /// The frame came through a tunnel (VXLAN, GRE, ERSPAN) that was opened.
     TUNNEL = 22, "tunnel";
+    /// The segment repeats octets that were seen and is no repetition of the last segment: its content was not compared.
+    UNCOMPARED = 23, "uncompared";
 }

@@ -99,10 +99,14 @@ pub struct Frame {
     pub seq: u32,
     /// Offset of the Ethernet header: not 0 in a tunnel.
     pub base: u32,
+    /// Offset of the IP header, 0 without one.
+    pub l3_at: u32,
+    /// Offset of the TCP or UDP header, when `l4` is one of them and the frame no later fragment.
+    pub l4_at: u32,
 }
 
 /// Size of [`Frame`] in octets.
-pub const FRAME_SIZE: usize = 88;
+pub const FRAME_SIZE: usize = 96;
 const _: () = assert!(size_of::<Frame>() == FRAME_SIZE);
 
 /// What the envelope asks of the side it runs on.
@@ -139,6 +143,7 @@ fn clear<B: Bytes>(b: B, f: &mut Frame) {
     f.dport = 0;
     f.l4 = 0;
     f.tcp = 0;
+    f.l3_at = 0;
     f.end = b.len();
 }
 
@@ -309,6 +314,7 @@ pub fn strip_prp<B: Bytes>(b: B, f: &mut Frame) {
 #[inline(always)]
 fn ipv4<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
+    f.l3_at = off;
     let Some((a, c, addr)) = ipv4_header(b, off) else {
         layer2_addresses(f);
         return Payload::Bad;
@@ -357,6 +363,7 @@ fn end_at<E: Envelope>(f: &mut Frame, end: u32, env: &mut E) {
 #[inline(always)]
 fn ipv6<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload {
     let off = f.off;
+    f.l3_at = off;
     let Some([a, s0, s1, d0, d1]) = ipv6_header(b, off) else {
         layer2_addresses(f);
         return Payload::Bad;
@@ -428,6 +435,7 @@ fn transport<B: Bytes, E: Envelope>(b: B, f: &mut Frame, env: &mut E) -> Payload
     if f.l4 != TCP && f.l4 != UDP {
         return if env.tunnels() && f.l4 == GRE { Payload::Tunnel } else { Payload::OtherIp };
     }
+    f.l4_at = off;
     let b = b.until(f.end);
     let Some(head) = b.be64(off) else { return Payload::Bad };
     f.sport = (head >> 48) as u16;

@@ -4,7 +4,10 @@
 //! tests run the same [`judge`]. Two generations of everything exist: a policy is written into the one that is not in
 //! use, then [`Control::generation`] turns over. A frame reads that number once, so it is judged by one policy.
 
+use crate::flags;
 use crate::op::{Kind, Op};
+use crate::reason::Outcome;
+use crate::wire::{FLOW_KEY_SIZE, FlowKey};
 
 /// Zones of a policy; number 0 is what belongs to no zone.
 pub const ZONES: u32 = 16;
@@ -341,14 +344,199 @@ impl Rule {
 }
 
 /// Number of the rule that decides about a subject, 0 when none matches, which allows: the first one that matches, from
-/// `first` on.
-pub fn judge(rules: &[Rule], first: u8, s: &Subject) -> u8 {
+/// `first` on. `rule` looks one up.
+#[inline(always)]
+pub fn judge_by<'a>(first: u8, s: &Subject, mut rule: impl FnMut(u8) -> Option<&'a Rule>) -> u8 {
     if first == 0 {
         return 0;
     }
-    let lines = rules.iter().enumerate().skip(first as usize).take(SCAN as usize);
-    lines.filter(|(_, r)| r.matches(s)).map(|(i, _)| i as u8).next().unwrap_or(0)
+    for i in 0..SCAN {
+        let number = first as u32 + i;
+        if number >= RULES {
+            break;
+        }
+        if let Some(r) = rule(number as u8)
+            && r.matches(s)
+        {
+            return number as u8;
+        }
+    }
+    0
 }
+
+/// [`judge_by`] over a list, for user space.
+pub fn judge(rules: &[Rule], first: u8, s: &Subject) -> u8 {
+    judge_by(first, s, |i| rules.get(i as usize))
+}
+
+/// Bits of the conditions of a frame that was walked, see [`Condition`]; [`Condition::Spoofed`] is not among them.
+/// `tcp` tells whether it is a TCP segment.
+#[inline(always)]
+pub fn conditions(outcome: u32, found: u32, tcp: bool) -> u32 {
+    let mut bits = 0;
+    if outcome == Outcome::Unparsed as u32 && found & flags::SPLIT == 0 {
+        bits |= 1 << if tcp { Condition::Unaligned as u32 } else { Condition::Unparsed as u32 };
+    }
+    if found & flags::SPLIT != 0 {
+        bits |= 1 << Condition::PartialPdu as u32;
+    }
+    if outcome == Outcome::Malformed as u32
+        || outcome == Outcome::BadEnvelope as u32
+        || found & (flags::MALFORMED | flags::LENGTH_LIE) != 0
+    {
+        bits |= 1 << Condition::Malformed as u32;
+    }
+    if outcome == Outcome::Fragment as u32 || found & flags::FRAGMENT != 0 {
+        bits |= 1 << Condition::Fragment as u32;
+    }
+    if found & (flags::WALK_LIMIT | flags::BEYOND_REACH | flags::VLAN_DEPTH | flags::IPV6_CHAIN) != 0 {
+        bits |= 1 << Condition::BeyondLimits as u32;
+    }
+    // What repeats a whole PDU is judged by that PDU.
+    if found & flags::OVERLAP != 0 || found & flags::UNCOMPARED != 0 && outcome != Outcome::Classified as u32 {
+        bits |= 1 << Condition::Overlap as u32;
+    }
+    bits
+}
+
+/// What is remembered of a direction of a TCP connection; the slot is that of [`crate::stream`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Conduit {
+    /// Identity of the direction, see [`crate::stream::direction`]; 0 for a free slot.
+    pub check: u64,
+    /// 1 when an operation was refused: nothing passes until the next SYN. Two more for each segment that was changed.
+    pub blocked: u32,
+    /// Generation plus one, source zone, destination zone from the lowest octet on; 0 when not known.
+    pub zones: u32,
+}
+
+/// Size of [`Conduit`] in octets.
+pub const CONDUIT_SIZE: usize = 16;
+const _: () = assert!(size_of::<Conduit>() == CONDUIT_SIZE);
+
+/// Working memory of the gate for the frame in hand, one a CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Verdict {
+    /// Time of the frame.
+    pub now_ns: u64,
+    /// Generation that judges it.
+    pub generation: u32,
+    /// Source zone.
+    pub from: u32,
+    /// Destination zone.
+    pub to: u32,
+    /// Deciding rule, 0 for none.
+    pub rule: u32,
+    /// Its [`Action`].
+    pub action: u32,
+    /// Index of the operation that it decided about, [`NO_OPERATION`] for a condition.
+    pub op: u32,
+    /// Number of the condition that it decided about.
+    pub condition: u32,
+    /// Is a denial silent?
+    pub silent: u32,
+    /// What was done, see [`Done`].
+    pub done: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Size of [`Verdict`] in octets.
+pub const VERDICT_SIZE: usize = 48;
+const _: () = assert!(size_of::<Verdict>() == VERDICT_SIZE);
+
+/// [`Verdict::op`] of a condition.
+pub const NO_OPERATION: u32 = u32::MAX;
+
+/// What became of a frame at the gate. Numbers are map format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Done {
+    /// Passed, nothing to report.
+    Passed = 0,
+    /// Passed and reported.
+    Alerted = 1,
+    /// Denied by a rule, passed because the mode is not enforce.
+    WouldDrop = 2,
+    /// Dropped.
+    Dropped = 3,
+    /// Became a reset, or was stripped of its payload.
+    Reset = 4,
+    /// Denied, passed because user space is dead or did not confirm.
+    DeadMan = 5,
+    /// A segment of a flow that a denial blocked.
+    Blocked = 6,
+}
+
+/// Values of [`Done`].
+pub const DONE: usize = 7;
+
+/// Counters of the gate by ingress port, one a CPU; the index is a [`Done`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct GateCount {
+    /// Frames.
+    pub frames: [u64; DONE],
+    /// Refused frames that could not be changed into a reset and were dropped.
+    pub rewrite_failed: u64,
+}
+
+/// Size of [`GateCount`] in octets.
+pub const GATE_COUNT_SIZE: usize = 8 * DONE + 8;
+const _: () = assert!(size_of::<GateCount>() == GATE_COUNT_SIZE);
+
+/// One denial or alert: who did what to whom, by which rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct DenialKey {
+    /// Conversation and function; of a condition the function is its number and the protocol the candidate's.
+    pub key: FlowKey,
+    /// Rule, then generation, zones from and to from the lowest octet on.
+    pub rule: u32,
+    /// [`Done`], and in the second octet 1 for a condition.
+    pub done: u32,
+}
+
+/// Size of [`DenialKey`] in octets.
+pub const DENIAL_KEY_SIZE: usize = FLOW_KEY_SIZE + 8;
+const _: () = assert!(size_of::<DenialKey>() == DENIAL_KEY_SIZE);
+
+/// How often, and what the last one was like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Denial {
+    /// Frames.
+    pub frames: u64,
+    /// Time of the first one, monotonic nanoseconds.
+    pub first_ns: u64,
+    /// Time of the last one.
+    pub last_ns: u64,
+    /// Source MAC and port of the last one, see [`crate::frame::Frame::src_end`].
+    pub src_end: u64,
+    /// Destination MAC and port.
+    pub dst_end: u64,
+    /// First address touched.
+    pub addr: u32,
+    /// Addresses touched.
+    pub span: u32,
+    /// Flags of the frame.
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Size of [`Denial`] in octets.
+pub const DENIAL_SIZE: usize = 56;
+const _: () = assert!(size_of::<Denial>() == DENIAL_SIZE);
+
+/// Denials that are remembered apart; what is beyond is in the counters of rules and ports only.
+pub const DENIALS: u32 = 8_192;
+/// Octets of a key of the table of IP prefixes: generation, then the address, most significant first.
+pub const NET_KEY: usize = 20;
+/// Prefixes, MAC addresses of all zones together, both generations.
+pub const MEMBERS: u32 = 4_096;
 
 /// Counters of one rule on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

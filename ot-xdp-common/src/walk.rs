@@ -67,7 +67,7 @@ pub enum Mode {
     Gap = 2,
     /// It holds octets that were missing.
     Fill = 3,
-    /// Nothing in it is new.
+    /// Nothing in it is new, and it is not the last segment.
     Old = 4,
     /// The same range as the segment before, with other content.
     Conflict = 5,
@@ -79,6 +79,8 @@ pub enum Mode {
     Window = 8,
     /// The window is walked for missing octets.
     WindowFill = 9,
+    /// The last segment once more, octet for octet.
+    Again = 10,
 }
 
 /// Cursor and result of the walk over one segment (map memory of the kernel program).

@@ -27,6 +27,10 @@ pub const TUNNEL: u32 = PROGRAMS - 5;
 pub const LEAVE: u32 = PROGRAMS - 6;
 /// Slot of the program that decides about segments that are not the next of their connection.
 pub const ENTER: u32 = PROGRAMS - 7;
+/// Slot of the program that judges a frame by the policy.
+pub const JUDGE: u32 = PROGRAMS - 8;
+/// Slot of the program that turns a refused segment into a reset.
+pub const REFUSE: u32 = PROGRAMS - 9;
 /// Slot of the program that counts all but the usual frame.
 pub const COUNT: u32 = PROGRAMS - 4;
 

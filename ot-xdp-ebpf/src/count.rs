@@ -120,7 +120,7 @@ pub extern "C" fn overruled(w: *mut Walk) -> u32 {
 
 /// Time of the frame in hand: the coarse monotonic clock, or the capture's time in replay.
 #[inline(always)]
-fn now() -> u64 {
+pub fn now() -> u64 {
     if maps::replay() {
         return maps::replay_ns();
     }

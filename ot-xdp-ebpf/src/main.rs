@@ -4,12 +4,14 @@
 #![feature(asm_experimental_arch, asm_goto_with_outputs)]
 
 mod count;
+mod gate;
 mod jump;
 mod kernel;
 mod maps;
 mod opaque;
 mod packet;
 mod protocols;
+mod refuse;
 mod verdict;
 mod window;
 
@@ -65,7 +67,7 @@ fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
         Prepared::Next(Next::Count(outcome)) => {
             s.walk.flags |= s.frame.flags;
             count::without_operations(ctx, s, outcome);
-            verdict::pass()
+            gate::verdict(ctx, s.ifindex)
         }
         Prepared::Next(next) => jump::go_on(ctx, s, next),
         Prepared::Ipv6Chain => {
@@ -137,7 +139,19 @@ pub fn ot_count(ctx: XdpContext) -> u32 {
     let Some(s) = maps::scratch() else { return verdict::pass() };
     let outcome = confirmed(&s.frame, &mut s.walk, s.outcome, &mut Kernel { ctx });
     count::frame(ctx, s, outcome);
-    verdict::pass()
+    gate::verdict(ctx, s.ifindex)
+}
+
+/// Judges a frame by the policy, in a gate.
+#[xdp(frags)]
+pub fn ot_judge(ctx: XdpContext) -> u32 {
+    if maps::is_gate() { gate::judge(ctx.ctx) } else { verdict::pass() }
+}
+
+/// Turns a refused segment into a reset, in a gate.
+#[xdp(frags)]
+pub fn ot_refuse(ctx: XdpContext) -> u32 {
+    if maps::is_gate() { refuse::in_place(ctx.ctx) } else { verdict::pass() }
 }
 
 #[cfg(not(test))]

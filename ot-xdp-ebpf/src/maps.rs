@@ -2,10 +2,15 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
+use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
 use ot_xdp_common::op::Kind;
+use ot_xdp_common::policy::{
+    self, Conduit, Control, DENIALS as DENIAL_ENTRIES, Denial, DenialKey, GENERATIONS, GateCount, GatePort, Head, Hits,
+    MEMBERS, NET_KEY, ROWS, Row, RULES as RULE_SLOTS, Rule, Verdict,
+};
 use ot_xdp_common::service::SERVICES as SERVICE_SLOTS;
 use ot_xdp_common::stream::{STREAMS as STREAM_SLOTS, Stream, WINDOWS as WINDOW_SLOTS, Window};
 use ot_xdp_common::wire::{
@@ -55,6 +60,148 @@ static SERVICES: Array<u64> = Array::with_max_entries(SERVICE_SLOTS, 0);
 /// Time of the frame in hand in replay, nanoseconds; written by user space before each frame.
 #[map]
 static REPLAY_NS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Mode, heartbeat and the generation of the policy in use. Of the maps below user space writes all but the counters;
+/// it makes them small where there is no gate.
+#[map]
+static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+
+/// What the look-ups of a generation need.
+#[map]
+static HEADS: Array<Head> = Array::with_max_entries(GENERATIONS, 0);
+
+/// What ingress ports mean: a table of [`PORT_SLOTS`] for each generation.
+#[map]
+static GATE_PORTS: Array<GatePort> = Array::with_max_entries(GENERATIONS * PORT_SLOTS, 0);
+
+/// Zone by VLAN id: a table of 4,096 for each generation.
+#[map]
+static ZONE_VLANS: Array<u32> = Array::with_max_entries(GENERATIONS * 4096, 0);
+
+/// Zone by MAC address; the key has the generation in its low octets.
+#[map]
+static ZONE_MACS: HashMap<u64, u32> = HashMap::with_max_entries(MEMBERS, 0);
+
+/// Zone by IP prefix; the key begins with the generation.
+#[map]
+static ZONE_NETS: LpmTrie<[u32; NET_KEY / 4], u32> =
+    LpmTrie::with_max_entries(MEMBERS, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+
+/// First rule that may match, see [`policy::row`].
+#[map]
+static FIRST_RULES: Array<Row> = Array::with_max_entries(ROWS, 0);
+
+/// Rules of both generations.
+#[map]
+static RULES: Array<Rule> = Array::with_max_entries(GENERATIONS * RULE_SLOTS, 0);
+
+/// Hits of the rules.
+#[map]
+static HITS: PerCpuArray<Hits> = PerCpuArray::with_max_entries(GENERATIONS * RULE_SLOTS, 0);
+
+/// Zones and blocks of connections, beside STREAMS.
+#[map]
+static CONDUITS: Array<Conduit> = Array::with_max_entries(STREAM_SLOTS, 0);
+
+/// Working memory of the gate for the frame in hand.
+#[map]
+static VERDICT: PerCpuArray<Verdict> = PerCpuArray::with_max_entries(1, 0);
+
+/// Frames at the gate by ingress port.
+#[map]
+static GATE_COUNTS: PerCpuArray<GateCount> = PerCpuArray::with_max_entries(PORT_SLOTS, 0);
+
+/// Denials and alerts by conversation and rule.
+#[map]
+pub static DENIALS: HashMap<DenialKey, Denial> = HashMap::with_max_entries(DENIAL_ENTRIES, 0);
+
+/// 1 when the program is a gate; set at load time, so that a sensor's program has no trace of it.
+#[unsafe(no_mangle)]
+static GATE: Global<u32> = Global::new(0);
+
+/// Is this a gate?
+#[inline(always)]
+pub fn is_gate() -> bool {
+    GATE.load() != 0
+}
+
+/// See [`CONTROL`].
+#[inline(always)]
+pub fn control() -> Option<&'static Control> {
+    CONTROL.get(0)
+}
+
+/// See [`HEADS`].
+#[inline(always)]
+pub fn head(generation: u32) -> Option<&'static Head> {
+    HEADS.get(generation)
+}
+
+/// See [`GATE_PORTS`].
+#[inline(always)]
+pub fn gate_port(generation: u32, ifindex: u32) -> Option<&'static GatePort> {
+    GATE_PORTS.get((generation & 1) * PORT_SLOTS + ifindex % PORT_SLOTS)
+}
+
+/// Zone of a VLAN id, 0 for none.
+#[inline(always)]
+pub fn zone_of_vlan(generation: u32, vlan: u16) -> u32 {
+    ZONE_VLANS.get((generation & 1) * 4096 + (vlan as u32 & 0xFFF)).copied().unwrap_or(0)
+}
+
+/// Zone of a MAC address in the high 48 bits, 0 for none.
+#[inline(always)]
+pub fn zone_of_mac(generation: u32, mac: u64) -> u32 {
+    // SAFETY: user space writes the entries of a generation before it is used and removes them long after.
+    unsafe { ZONE_MACS.get(&(mac & !0xFFFF | generation as u64)) }.copied().unwrap_or(0)
+}
+
+/// Zone of an address, 0 for none.
+#[inline(always)]
+pub fn zone_of_address(generation: u32, addr: &[u32; 4]) -> u32 {
+    let words = [generation, addr[0], addr[1], addr[2], addr[3]].map(u32::to_be);
+    ZONE_NETS.get(Key::new(8 * NET_KEY as u32, words)).copied().unwrap_or(0)
+}
+
+/// A row of the table of first rules.
+#[inline(always)]
+pub fn rule_row(generation: u32, from: u32, to: u32, proto: u8) -> Option<&'static Row> {
+    FIRST_RULES.get(policy::row(generation, from, to, proto))
+}
+
+/// A rule.
+#[inline(always)]
+pub fn rule(generation: u32, number: u8) -> Option<&'static Rule> {
+    RULES.get((generation & 1) * RULE_SLOTS + number as u32)
+}
+
+/// This CPU's hits of a rule.
+#[inline(always)]
+pub fn hits(generation: u32, number: u32) -> Option<&'static mut Hits> {
+    // SAFETY: as for `scratch`.
+    HITS.get_ptr_mut((generation & 1) * RULE_SLOTS + number % RULE_SLOTS).map(|p| unsafe { &mut *p })
+}
+
+/// What is remembered of a direction of a connection.
+#[inline(always)]
+pub fn conduit(slot: u32) -> Option<&'static mut Conduit> {
+    // SAFETY: as for `stream`.
+    CONDUITS.get_ptr_mut(slot).map(|p| unsafe { &mut *p })
+}
+
+/// Working memory of the gate.
+#[inline(always)]
+pub fn verdict() -> Option<&'static mut Verdict> {
+    // SAFETY: as for `scratch`.
+    VERDICT.get_ptr_mut(0).map(|p| unsafe { &mut *p })
+}
+
+/// This CPU's counters of the gate for a port.
+#[inline(always)]
+pub fn gate_count(ifindex: u32) -> Option<&'static mut GateCount> {
+    // SAFETY: as for `scratch`.
+    GATE_COUNTS.get_ptr_mut(ifindex % PORT_SLOTS).map(|p| unsafe { &mut *p })
+}
 
 /// Kinds of the functions that the site knows better, by protocol and function; user space sets its size.
 #[map]

@@ -16,7 +16,7 @@ use ot_xdp_common::wire::{COUNT, LEAVE, NEXT};
 use crate::kernel::Kernel;
 use crate::packet::Packet;
 use crate::window::Joined;
-use crate::{count, jump, maps, verdict};
+use crate::{count, gate, jump, maps, verdict};
 
 /// The program of one protocol: first step, rest of the walk, what it means for the connection, count, pass.
 #[inline(always)]
@@ -39,8 +39,9 @@ fn run<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
     s.walk.flags |= s.frame.flags;
     if !count::usual(ctx, s, outcome) {
         jump::to::<COUNT>(ctx);
+        return verdict::pass();
     }
-    verdict::pass()
+    gate::verdict(ctx, s.ifindex)
 }
 
 /// The octets of the window in hand.

@@ -86,6 +86,45 @@ pub struct RunArgs {
     /// Print a readable summary to standard error at the end.
     #[arg(long)]
     pub summary: bool,
+    /// Gateway.
+    #[command(flatten)]
+    pub gate: GateArgs,
+}
+
+/// Options of a gateway: `run --bridge br0 --it-port p1 --ot-port p2 --mode enforce` protects p2 from writes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Gateway")]
+pub struct GateArgs {
+    /// Bridge between the zones: every port of it is watched, and ports that come and go are followed.
+    #[arg(long, value_name = "BRIDGE")]
+    pub bridge: Option<String>,
+    /// Port towards the business network; may be given several times.
+    #[arg(long = "it-port", value_name = "IF")]
+    pub it_ports: Vec<String>,
+    /// Port towards the plant; may be given several times.
+    #[arg(long = "ot-port", value_name = "IF")]
+    pub ot_ports: Vec<String>,
+    /// What happens to what the policy denies: nothing is looked up, it is reported, or it is refused.
+    #[arg(long, value_enum, default_value_t = GateMode::Monitor)]
+    pub mode: GateMode,
+    /// Undo the arming (mode enforce) after this time unless it is confirmed with SIGUSR1.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub confirm_within: Option<Duration>,
+    /// Age of the loader's last sign of life at which the kernel passes everything by itself.
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "2s")]
+    pub dead_man: Duration,
+}
+
+/// Modes of a gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GateMode {
+    /// Everything passes, nothing is looked up.
+    #[default]
+    Monitor,
+    /// Everything passes; what would be refused is reported.
+    Shadow,
+    /// What the policy denies is refused.
+    Enforce,
 }
 
 /// Attach modes by the names that XDP tools use.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod event;
+pub mod gate;
 pub mod object;
 pub mod pipeline;
 pub mod sink;

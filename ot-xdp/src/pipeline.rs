@@ -104,7 +104,7 @@ impl<S: Sink> Pipeline<S> {
     pub fn interval(&mut self, snapshot: &Snapshot, attach: impl Fn(&str) -> Attach) -> std::io::Result<()> {
         self.clock = match self.settings.mode {
             // The wall clock may be set while we run; stamps follow it.
-            Mode::Monitor => Clock::now(),
+            Mode::Monitor | Mode::Shadow | Mode::Enforce => Clock::now(),
             Mode::Replay => Clock::CAPTURE,
         };
         let interval = self.aggregator.update(snapshot);
@@ -132,6 +132,23 @@ impl<S: Sink> Pipeline<S> {
             }
         }
         self.sink.flush()
+    }
+
+    /// What the gate has to tell, as soon as it is there.
+    ///
+    /// # Errors
+    /// When the sink takes no more.
+    pub fn gate(&mut self, events: Vec<Event>) -> std::io::Result<()> {
+        for event in events {
+            self.emit(&event)?;
+        }
+        self.sink.flush()
+    }
+
+    /// What the sensor does with frames from now on.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.settings.mode = mode;
+        self.observer.mode = mode;
     }
 
     fn emit(&mut self, event: &Event) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ mod live;
 mod map_read;
 mod programs;
 mod rig;
+mod samples;
 mod table;
 mod workload;
 

@@ -18,8 +18,12 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
     row("keys", &["wall ms", "CPU ms"].map(str::to_owned));
     let mut rows = Vec::new();
     for keys in sizes {
-        let mut kernel =
-            Kernel::load(&Load { flows: *keys + *keys / 4, replay: false, bindings: BindingTable::default() })?;
+        let mut kernel = Kernel::load(&Load {
+            flows: *keys + *keys / 4,
+            replay: false,
+            bindings: BindingTable::default(),
+            gate: false,
+        })?;
         for i in 0..*keys {
             let key = FlowKey { src: [0, 0, 0xFFFF, i], function: i % 7, ..FlowKey::default() };
             kernel.insert_flow(key, FlowValue { pdus: 1, frames: 1, ..FlowValue::default() })?;

@@ -27,13 +27,14 @@ pub fn run(options: &Options) -> Result<Vec<Value>> {
     for w in workloads.iter().filter(|w| options.only.as_ref().is_none_or(|o| w.name.contains(o.as_str()))) {
         // Empty maps for each: a map that the last one filled up would be measured as well.
         let mut rig = Rig::load(&options.object)?;
-        for conversations in if w.ipv4 { vec![1, 1024, 65_536] } else { vec![0] } {
+        for &conversations in w.conversations {
             let times = feed(&mut rig, &Case { workload: w, conversations }, rounds, repeat)?;
             rows.push(report(w, conversations, "feed", times));
         }
         // A TCP frame that is repeated in place would be a retransmission.
         if let [frame] = w.frames.as_slice()
             && workload::tcp_of(frame).is_none()
+            && !w.conversations.contains(&1024)
         {
             let times = repeated(&mut rig, frame, rounds, repeat)?;
             rows.push(report(w, 1, "repeat", times));

@@ -39,7 +39,8 @@ impl Rig {
             xdp(&mut bench, name)?.load().with_context(|| format!("{name} does not load"))?;
         }
         let target = ProgramArray::try_from(bench.take_map("TARGET").context("no map TARGET")?)?;
-        let ours = Kernel::load(&Options { flows: 262_144, replay: false, bindings: BindingTable::default() })?;
+        let ours =
+            Kernel::load(&Options { flows: 262_144, replay: false, bindings: BindingTable::default(), gate: false })?;
         Ok(Rig { bench, target, ours })
     }
 

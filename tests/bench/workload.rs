@@ -1,8 +1,9 @@
 //! What is fed: one frame a protocol from real captures, special shapes, and a mix.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use harness::data;
 use ot_xdp::bindings::BindingTable;
 use ot_xdp::source::replay::{Engine, UserEngine};
@@ -11,21 +12,36 @@ use ot_xdp_common::frame::{Envelope, Frame, Payload, TCP, parse};
 use ot_xdp_common::limits::FLOWS;
 use ot_xdp_common::proto::Proto;
 
+use crate::samples;
+
 /// A named list of frames.
 pub struct Workload {
     /// Name in the table.
     pub name: String,
     /// Frames, fed in order.
     pub frames: Vec<Vec<u8>>,
-    /// Has it an IPv4 source address that can be varied?
-    pub ipv4: bool,
+    /// Numbers of conversations: how many IPv4 source addresses the frame is sent from; 0 for as recorded.
+    pub conversations: &'static [u32],
 }
+
+/// A frame whose source can be varied is measured with these.
+const SPREAD: &[u32] = &[1, 1024, 65_536];
 
 impl Workload {
     fn one(name: &str, frame: Vec<u8>) -> Workload {
-        let ipv4 = frame.get(12..14) == Some(&[8, 0]);
-        Workload { name: name.to_owned(), frames: vec![frame], ipv4 }
+        let conversations = if is_ipv4(&frame) { SPREAD } else { &[0] };
+        Workload { name: name.to_owned(), frames: vec![frame], conversations }
     }
+
+    /// One frame of a protocol, with one number of conversations: there are many of them.
+    fn protocol(name: &str, frame: Vec<u8>) -> Workload {
+        let conversations = if is_ipv4(&frame) { &[1024] } else { &[0] };
+        Workload { name: name.to_owned(), frames: vec![frame], conversations }
+    }
+}
+
+fn is_ipv4(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&[8, 0])
 }
 
 /// An Ethernet, IPv4 and TCP frame around a payload.
@@ -93,9 +109,23 @@ pub fn all() -> Result<Vec<Workload>> {
         Workload::one("modbus, 8 PDUs", tcp(502, &MODBUS_READ.repeat(8))),
     ];
     let captures = data::own_captures();
+    let mut first = first_frames(&captures)?;
+    if let Some(shared) = data::shared() {
+        for (name, frame) in first_frames(&data::captures(&shared.join("corpus/dev/pcap")))? {
+            first.entry(name).or_insert(frame);
+        }
+    }
+    for (name, frame) in samples::all() {
+        let record = UserEngine::new(BindingTable::default(), FLOWS).frame(1, &frame, 0)?;
+        anyhow::ensure!(record.protocol == Some(name), "the sample of {name} is taken for {:?}", record.protocol);
+        first.entry(name).or_insert(frame);
+    }
     for proto in Proto::ALL {
-        if let Some(frame) = first_frame(&captures, *proto)? {
-            list.push(Workload::one(proto.name(), frame));
+        match first.remove(proto.name()) {
+            Some(frame) => list.push(Workload::protocol(proto.name(), frame)),
+            // Frames of IT protocols bear the names of its members.
+            None if proto.is_root() && proto.module() != "it" => bail!("no frame of {}", proto.name()),
+            None => {}
         }
     }
     let mut mix = Vec::new();
@@ -103,9 +133,13 @@ pub fn all() -> Result<Vec<Workload>> {
         mix.extend(data::frames(file)?.into_iter().filter(|f| (14..=FEED_BYTES).contains(&f.len())));
     }
     mix.truncate(FEED_PACKETS as usize);
-    list.push(Workload { name: "mix, own captures".to_owned(), frames: mix, ipv4: false });
+    list.push(Workload { name: "mix, own captures".to_owned(), frames: mix, conversations: &[0] });
     if let Some(shared) = data::shared() {
-        list.push(Workload { name: "mix, public OT captures".to_owned(), frames: public_mix(&shared)?, ipv4: false });
+        list.push(Workload {
+            name: "mix, public OT captures".to_owned(),
+            frames: public_mix(&shared)?,
+            conversations: &[0],
+        });
     }
     Ok(list)
 }
@@ -133,17 +167,24 @@ fn public_mix(shared: &Path) -> Result<Vec<Vec<u8>>> {
     Ok(mix)
 }
 
-fn first_frame(captures: &[std::path::PathBuf], proto: Proto) -> Result<Option<Vec<u8>>> {
+/// For each protocol the first frame with which somebody asks or publishes.
+fn first_frames(captures: &[PathBuf]) -> Result<BTreeMap<&'static str, Vec<u8>>> {
+    let mut first = BTreeMap::new();
     for file in captures {
         let mut engine = UserEngine::new(BindingTable::default(), FLOWS);
         for (i, frame) in data::frames(file)?.into_iter().enumerate() {
+            if !(14..=FEED_BYTES).contains(&frame.len()) {
+                continue;
+            }
             let record = engine.frame(i as u64 + 1, &frame, 0)?;
-            if record.protocol == Some(proto.name()) && record.direction != Some("response") {
-                return Ok(Some(frame));
+            if let Some(name) = record.protocol
+                && record.direction != Some("response")
+            {
+                first.entry(name).or_insert(frame);
             }
         }
     }
-    Ok(None)
+    Ok(first)
 }
 
 fn arp() -> Vec<u8> {

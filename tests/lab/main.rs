@@ -6,6 +6,7 @@
 mod modbus;
 mod plant;
 mod play;
+mod wire;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,9 +37,13 @@ fn run(args: &[String]) -> Result<ExitCode> {
             let pause = Duration::from_millis(pause_ms.parse().context("PAUSE_MS is a number")?);
             play::play(interface, pause, files)
         }
+        ["sink", address] => wire::sink(address),
+        ["send", address, gap_ms, chunks @ ..] => wire::send(address, gap_ms, chunks),
+        ["attempts", address, count, chunk] => wire::attempts(address, count, chunk),
         _ => bail!(
             "usage: ot-xdp-lab run --bin PATH [options of `ot-xdp run`] | modbus-server ADDR:PORT | \
-             modbus-client ADDR:PORT COUNT PAUSE_MS | play IF PAUSE_MS FILE..."
+             modbus-client ADDR:PORT COUNT PAUSE_MS | play IF PAUSE_MS FILE... | sink ADDR:PORT | \
+             send ADDR:PORT GAP_MS HEX... | attempts ADDR:PORT COUNT HEX"
         ),
     }
 }

@@ -43,8 +43,11 @@ pub(super) fn short(w: &Walk) -> bool {
 /// Books a segment that is not the usual one, and says what comes next.
 #[inline(always)]
 pub fn rarely<E: Memory>(f: &Frame, w: &mut Walk, outcome: Outcome, env: &mut E) -> Next {
-    if w.mode == Mode::Old as u32 {
+    if w.mode == Mode::Old as u32 || w.mode == Mode::Again as u32 {
         w.flags |= flags::RETRANSMISSION;
+        if w.mode == Mode::Old as u32 {
+            w.flags |= flags::UNCOMPARED;
+        }
         return Next::Count(Outcome::Retransmission);
     }
     if w.mode == Mode::Conflict as u32 {

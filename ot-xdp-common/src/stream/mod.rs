@@ -134,6 +134,13 @@ fn hash(f: &Frame, ifindex: u32) -> u64 {
     ((h ^ h >> 29) | 1) & !FRESH
 }
 
+/// Identity of a direction of a connection, for tables beside this one, and its slot.
+#[inline(always)]
+pub fn direction(f: &Frame, ifindex: u32) -> (u64, u32) {
+    let check = hash(f, ifindex);
+    (check, slot(check))
+}
+
 #[inline(always)]
 fn slot(check: u64) -> u32 {
     (check >> 16) as u32 & (STREAMS - 1)
@@ -171,6 +178,11 @@ impl Stream {
         self.last = f.seq;
         self.len = (f.end - f.off) as u16;
         self.digest = digest;
+    }
+    /// Is the segment the last one, octet for octet as far as the digest tells?
+    #[inline(always)]
+    fn repeats(&self, f: &Frame, digest: u32) -> bool {
+        f.seq == self.last && f.end - f.off == self.len as u32 && digest == self.digest
     }
     /// Begins the segment where the last one began, with other octets?
     #[inline(always)]
@@ -302,12 +314,18 @@ pub fn enter_unusual<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &m
     let end = f.seq.wrapping_add(len);
     let fresh = behind(end, s.seen);
     let now = digest(b, f);
-    let other = s.differs(f, now);
+    let repeat = if s.repeats(f, now) {
+        Mode::Again
+    } else if s.differs(f, now) {
+        Mode::Conflict
+    } else {
+        Mode::Old
+    };
     if fresh || f.seq != s.last {
         s.remember(f, now);
     }
     if s.phase() == Phase::Unaligned as u32 {
-        return if fresh { Next::Walk } else { old(b, f, w, s, other) };
+        return if fresh { Next::Walk } else { old(b, f, w, s, repeat) };
     }
     let ahead = s.next.wrapping_sub(f.seq);
     if (ahead as i32) < 0 {
@@ -321,7 +339,7 @@ pub fn enter_unusual<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &m
         return Next::Walk;
     }
     if ahead < len {
-        w.flags |= if behind(s.seen, f.seq) { flags::RETRANSMISSION } else { 0 };
+        w.flags |= if behind(s.seen, f.seq) { flags::RETRANSMISSION | flags::UNCOMPARED } else { 0 };
         if s.phase() != Phase::Aligned as u32 {
             return Next::Gather;
         }
@@ -336,12 +354,12 @@ pub fn enter_unusual<B: Bytes, E: Memory>(b: B, f: &Frame, w: &mut Walk, env: &m
         w.flags |= flags::CONTINUATION;
         return Next::Count(Outcome::Continuation);
     }
-    old(b, f, w, s, other)
+    old(b, f, w, s, repeat)
 }
 
 /// Octets that were seen, or that fill the hole.
 #[inline(always)]
-fn old<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream, other: bool) -> Next {
+fn old<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream, repeat: Mode) -> Next {
     let end = f.seq.wrapping_add(f.end - f.off);
     if s.fills(f.seq, end) {
         w.mode = Mode::Fill as u32;
@@ -352,7 +370,7 @@ fn old<B: Bytes>(b: B, f: &Frame, w: &mut Walk, s: &mut Stream, other: bool) -> 
         resume(w, f.off, f, s.root);
         return Next::Walk;
     }
-    w.mode = if other { Mode::Conflict as u32 } else { Mode::Old as u32 };
+    w.mode = repeat as u32;
     Next::Walk
 }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod doctor;
+mod gate;
 pub mod help;
 pub mod replay;
 pub mod run;

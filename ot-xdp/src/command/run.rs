@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::gate::Gateway;
 use crate::cli::{ModeArg, RunArgs};
 use crate::config::{Config, ConfigError};
 use crate::event::Attach;
@@ -36,7 +37,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     if let Some(why) = super::doctor::unsupported_kernel() {
         bail!(why);
     }
-    if config.capture.interfaces.is_empty() {
+    let gateway = Gateway::new(&args.gate)?;
+    if config.capture.interfaces.is_empty() && gateway.is_none() {
         let reason = "none given; `ot-xdp doctor` lists the interfaces of this host and what they can do".to_owned();
         return Err(ConfigError::Option { option: "--interface", reason }.into());
     }
@@ -44,7 +46,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
     runtime.block_on(async move {
-        let mut sensor = Sensor::start(&config).await?;
+        let mut sensor = Sensor::start(&config, gateway).await?;
         let result = sensor.watch(args.duration).await;
         sensor.stop();
         if summary {
@@ -65,12 +67,14 @@ struct Sensor {
     every: Duration,
     /// Attach mode by interface name, for health events; absent when detached.
     attached: BTreeMap<String, AttachMode>,
+    gateway: Option<Gateway>,
 }
 
 impl Sensor {
-    async fn start(config: &Config) -> Result<Sensor> {
+    async fn start(config: &Config, gateway: Option<Gateway>) -> Result<Sensor> {
         let bindings = config.bindings()?;
-        let kernel = Kernel::load(&Options { flows: config.counters.flows, replay: false, bindings })?;
+        let kernel =
+            Kernel::load(&Options { flows: config.counters.flows, replay: false, bindings, gate: gateway.is_some() })?;
         let settings = Settings {
             sensor: config.sensor_name(),
             mode: Mode::Monitor,
@@ -88,13 +92,23 @@ impl Sensor {
             allow_fallback: config.capture.allow_fallback,
             every: config.events.interval,
             attached: BTreeMap::new(),
+            gateway,
         };
         let links = link::all().await?;
+        if let Some(gateway) = &mut sensor.gateway {
+            gateway.begin(&mut sensor.kernel, &links)?;
+            sensor.wanted.extend(gateway.ports(&links).into_iter().map(|(_, name)| name));
+        }
         for name in sensor.wanted.clone() {
             let link = links.iter().find(|l| l.name == name).ok_or(KernelError::NoInterface(name))?;
             // A sensor that starts must not take an interface from somebody else.
             refuse_occupied(link)?;
             sensor.attach(link)?;
+        }
+        if let Some(gateway) = &mut sensor.gateway {
+            let event = gateway.arm(&mut sensor.kernel)?;
+            sensor.pipeline.set_mode(gateway.event_mode());
+            sensor.pipeline.gate(vec![event])?;
         }
         Ok(sensor)
     }
@@ -123,7 +137,10 @@ impl Sensor {
     async fn watch(&mut self, duration: Option<Duration>) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut confirmed = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
         let mut links = link::watch()?;
+        let mut gate = interval(super::gate::TICK);
+        gate.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ring = interval(RING_POLL);
         ring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = interval(self.every);
@@ -141,6 +158,8 @@ impl Sensor {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 () = sleep_until(end) => break,
+                _ = gate.tick(), if self.gateway.is_some() => self.gate(false)?,
+                _ = confirmed.recv() => self.confirm()?,
                 _ = tick.tick() => self.interval()?,
                 _ = ring.tick() => {
                     self.kernel.drain_first_seen(&mut records);
@@ -157,7 +176,22 @@ impl Sensor {
         Ok(())
     }
 
+    /// Beats, and reports what became of frames at the gate.
+    fn gate(&mut self, all: bool) -> Result<()> {
+        let Some(gateway) = &mut self.gateway else { return Ok(()) };
+        let events = gateway.tick(&mut self.kernel, all)?;
+        self.pipeline.set_mode(gateway.event_mode());
+        Ok(self.pipeline.gate(events)?)
+    }
+
+    fn confirm(&mut self) -> Result<()> {
+        let Some(gateway) = &mut self.gateway else { return Ok(()) };
+        let event = gateway.confirm(&mut self.kernel)?;
+        Ok(self.pipeline.gate(vec![event])?)
+    }
+
     fn interval(&mut self) -> Result<()> {
+        self.gate(true)?;
         let snapshot = self.kernel.snapshot()?;
         let attached = &self.attached;
         self.pipeline.interval(&snapshot, |name| match attached.get(name) {
@@ -171,8 +205,17 @@ impl Sensor {
     /// Interfaces may have gone or come back.
     async fn reconcile(&mut self) -> Result<()> {
         let links = link::all().await?;
-        let present =
-            |index: u32, name: &str| links.iter().any(|l| l.index == index && l.name == name && l.xdp.is_some());
+        if let Some(gateway) = &mut self.gateway {
+            let (events, gone, come) = gateway.follow(&mut self.kernel, &links)?;
+            self.pipeline.gate(events)?;
+            self.wanted.retain(|name| !gone.contains(name));
+            self.wanted.extend(come);
+        }
+        let wanted = &self.wanted;
+        let present = |index: u32, name: &str| {
+            let here = links.iter().any(|l| l.index == index && l.name == name && l.xdp.is_some());
+            here && wanted.iter().any(|w| w == name)
+        };
         let lost: Vec<(u32, String)> =
             self.kernel.attached().filter(|(i, n, _)| !present(*i, n)).map(|(i, n, _)| (i, n.to_owned())).collect();
         for (index, name) in lost {

@@ -27,6 +27,10 @@ const LIST_MAX: usize = 64;
 pub enum Mode {
     /// Watches an interface.
     Monitor,
+    /// Judges, and passes everything.
+    Shadow,
+    /// Judges, and refuses.
+    Enforce,
     /// Reads a capture.
     Replay,
 }
@@ -56,24 +60,26 @@ pub fn render(event: &Event, stamp: &Stamp, observer: &Observer, clock: &Clock) 
         Event::Flow(e) => d.flow(e),
         Event::FirstSeen(e) => d.first_seen(e),
         Event::Health(e) => d.health(e, stamp),
+        Event::Refusal(e) => d.refusal(e),
+        Event::Audit(e) => d.audit(e),
     }
     Value::Object(d.root)
 }
 
 /// A document in the making.
-struct Doc<'a> {
+pub(super) struct Doc<'a> {
     root: Map<String, Value>,
     clock: &'a Clock,
 }
 
 impl Doc<'_> {
     /// Sets the field with this dotted path.
-    fn put(&mut self, path: &str, value: impl Into<Value>) {
+    pub(super) fn put(&mut self, path: &str, value: impl Into<Value>) {
         put(&mut self.root, path, value.into());
     }
 
     /// Sets a field to the wall time of a stamp of the source.
-    fn put_time(&mut self, path: &str, stamp_ns: u64) {
+    pub(super) fn put_time(&mut self, path: &str, stamp_ns: u64) {
         let text = time(i128::from(self.clock.wall_ns(stamp_ns)));
         self.put(path, text);
     }
@@ -101,13 +107,15 @@ impl Doc<'_> {
             "otxdp.mode",
             match observer.mode {
                 Mode::Monitor => "monitor",
+                Mode::Shadow => "shadow",
+                Mode::Enforce => "enforce",
                 Mode::Replay => "replay",
             },
         );
     }
 
     /// Kind, action, data set and category of the event.
-    fn kind(&mut self, kind: &str, action: &str, dataset: &str, category: &str, types: &[&str]) {
+    pub(super) fn kind(&mut self, kind: &str, action: &str, dataset: &str, category: &str, types: &[&str]) {
         self.put("event.kind", kind);
         self.put("event.action", action);
         self.put("event.dataset", dataset);
@@ -117,7 +125,7 @@ impl Doc<'_> {
         self.put("data_stream.dataset", dataset);
     }
 
-    fn interface(&mut self, name: &str, ifindex: u32) {
+    pub(super) fn interface(&mut self, name: &str, ifindex: u32) {
         self.put("observer.ingress.interface.name", name);
         self.put("observer.ingress.interface.id", ifindex.to_string());
     }
@@ -127,7 +135,7 @@ impl Doc<'_> {
         self.put_time("otxdp.interval.end", end);
     }
 
-    fn conversation(&mut self, c: &Conversation, client: End, server: End, protocol: u8, flags: u32) {
+    pub(super) fn conversation(&mut self, c: &Conversation, client: End, server: End, protocol: u8, flags: u32) {
         self.put("source.mac", mac(client));
         self.put("destination.mac", mac(server));
         self.put("network.protocol", protocol_name(protocol));
@@ -235,7 +243,7 @@ impl Doc<'_> {
         }
     }
 
-    fn attack(&mut self, hints: &[Technique]) {
+    pub(super) fn attack(&mut self, hints: &[Technique]) {
         if hints.is_empty() {
             return;
         }
@@ -407,7 +415,7 @@ fn reason(e: &Novelty, name: &Name) -> String {
     format!("{from} {verb} {to} for the first time: {} ({}), class {class}{change}", name.path, name.name)
 }
 
-fn protocol_name(proto: u8) -> &'static str {
+pub(super) fn protocol_name(proto: u8) -> &'static str {
     Proto::from_code(proto).map_or("unknown", Proto::name)
 }
 

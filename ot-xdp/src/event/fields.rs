@@ -115,15 +115,14 @@ pub const COMMON: &[Field] = &[
     f("otxdp.sensor_boot_id", Uuid, Always, "One run of the sensor."),
     f(
         "otxdp.mode",
-        OneOf(&["monitor", "replay"]),
+        OneOf(&["enforce", "monitor", "replay", "shadow"]),
         Always,
-        "What the sensor does with frames: watch them, or read them from a capture.",
+        "What the sensor does with frames: watch them, judge them, refuse what the policy denies, or read them from a capture.",
     ),
 ];
 
 /// Fields about a conversation: flow summaries and first-seen functions.
 pub const CONVERSATION: &[Field] = &[
-    f("event.kind", Const("event"), Always, "Something that happened."),
     f("event.category", SomeOf(&["network"]), Always, "Traffic."),
     f("source.ip", Ip, Optional, "Client: who asks, commands or publishes. None on layer 2."),
     f("source.address", Text, Optional, "The same as source.ip."),
@@ -152,6 +151,7 @@ pub const CONVERSATION: &[Field] = &[
 pub const FLOW: &[Field] = &[
     f("data_stream.type", Const("logs"), Always, "Index family."),
     f("data_stream.dataset", Const("otxdp.flow"), Always, "Index."),
+    f("event.kind", Const("event"), Always, "Something that happened."),
     f("event.dataset", Const("otxdp.flow"), Always, "Kind of the event."),
     f("event.action", Const("ot-flow-summary"), Always, "Kind of the event."),
     f("event.type", SomeOf(&["connection", "info"]), Always, "`connection` for IP only."),
@@ -219,6 +219,7 @@ pub const FLOW: &[Field] = &[
 pub const FIRST_SEEN: &[Field] = &[
     f("data_stream.type", Const("logs"), Always, "Index family."),
     f("data_stream.dataset", Const("otxdp.first_seen"), Always, "Index."),
+    f("event.kind", Const("event"), Always, "Something that happened."),
     f("event.dataset", Const("otxdp.first_seen"), Always, "Kind of the event."),
     f("event.action", Const("ot-first-seen-function"), Always, "Kind of the event."),
     f("event.type", SomeOf(&["info", "protocol"]), Always, "Information about the use of a protocol."),
@@ -245,6 +246,10 @@ pub const FIRST_SEEN: &[Field] = &[
         Always,
         "Found in the counters and not reported at once: addresses and flags are then those of all operations so far.",
     ),
+];
+
+/// Fields of what an operation is consistent with in MITRE ATT&CK; hints, never verdicts.
+pub const ATTACK: &[Field] = &[
     f("otxdp.attack.matrix", Const("ics"), Here, "ATT&CK matrix of the ids in threat.*: hints, never verdicts."),
     f("otxdp.attack.version", Const(super::attack::MATRIX_VERSION), Here, "Its version."),
     f("otxdp.attack.ids", Texts, Here, "The most specific ids."),
@@ -256,6 +261,65 @@ pub const FIRST_SEEN: &[Field] = &[
     f("threat.technique.name", Texts, Here, "Their names."),
     f("threat.technique.subtechnique.id", Texts, Here, "Sub-techniques, where there are any."),
     f("threat.technique.subtechnique.name", Texts, Here, "Their names."),
+];
+
+/// Fields of what the policy denied or reported: one event for each sender, receiver, function and rule, and later ones
+/// for what was counted since. `source` is the sender.
+pub const REFUSAL: &[Field] = &[
+    f("data_stream.type", Const("logs"), Always, "Index family."),
+    f("data_stream.dataset", Const("otxdp.gate"), Always, "Index."),
+    f("event.kind", Const("alert"), Always, "To be looked at."),
+    f("event.dataset", Const("otxdp.gate"), Always, "Kind of the event."),
+    f(
+        "event.action",
+        OneOf(super::gate::ACTIONS),
+        Always,
+        "`dropped`: refused; `would-drop`: denied in shadow mode, and passed; `policy-alert`: a rule reports it; \
+         `passed-dead-man`: denied, and passed because the loader is dead or the arming was not confirmed.",
+    ),
+    f("event.type", SomeOf(&["denied", "info"]), Always, "`denied` when it was refused."),
+    f("event.outcome", OneOf(&["failure", "success"]), Always, "`failure`: it did not reach its target."),
+    f("event.start", Date, Always, "First frame that this event tells of."),
+    f("event.end", Date, Always, "Last frame."),
+    f("event.reason", Text, Always, "What, from where to where, and why, for people."),
+    f("event.severity", Steps(&[21, 47, 73, 99]), Always, "73 when it changes the state, 47 or 21 otherwise."),
+    f("rule.id", Text, Always, "The rule that decided."),
+    f("rule.name", Text, Always, "What it says."),
+    f("rule.author", Texts, Always, "Who answers for it."),
+    f("rule.description", Text, Always, "Why it is there."),
+    f("otxdp.gate.ticket", Text, Optional, "Ticket of the rule."),
+    f("otxdp.gate.from_zone", Text, Always, "Zone of the sender."),
+    f("otxdp.gate.to_zone", Text, Always, "Zone of the receiver."),
+    f("otxdp.gate.frames", Count, Always, "Frames that this event tells of."),
+    f("otxdp.gate.suppressed", Count, Always, "The same without the first: repeats that had no event of their own."),
+    f("otxdp.gate.frames_total", Count, Always, "Frames of the same since the gate was loaded."),
+    f("otxdp.gate.condition", Text, Optional, "What was wrong with the frame, where no operation was judged."),
+    f("otxdp.op.protocol", Text, Here, "Protocol of the function; no object for a condition."),
+    f("otxdp.op.class", Class, Here, "Class of the function."),
+    f("otxdp.op.state_changing", Bool, Here, "Does it ask for a change of the device or the process?"),
+    f("otxdp.op.function.path", Text, Here, "The function as a path."),
+    f("otxdp.op.function.name", Text, Here, "Its name in the protocol's own words, or `unlisted`."),
+    f("otxdp.op.unit", Count, Here, "Unit id, link or common address, APPID."),
+    f("otxdp.op.address.start", Count, Here, "First address touched; no object where the function has none."),
+    f("otxdp.op.address.count", Count, Optional, "Number of addresses, where the frame tells."),
+];
+
+/// Fields of what was done to the gate.
+pub const AUDIT: &[Field] = &[
+    f("data_stream.type", Const("logs"), Always, "Index family."),
+    f("data_stream.dataset", Const("otxdp.audit"), Always, "Index."),
+    f("event.kind", Const("event"), Always, "Something that happened."),
+    f("event.category", SomeOf(&["configuration"]), Always, "About the gate's configuration."),
+    f("event.type", SomeOf(&["change"]), Always, "A change."),
+    f("event.dataset", Const("otxdp.audit"), Always, "Kind of the event."),
+    f("event.action", OneOf(super::gate::AUDITS), Always, "What was done."),
+    f("event.outcome", OneOf(&["failure", "success"]), Always, "Did it work?"),
+    f("event.reason", Text, Always, "What happened, for people."),
+    f("event.severity", Steps(&[21, 47, 73, 99]), Always, "21, or 47 when it did not work."),
+    f("otxdp.gate.rules", Count, Always, "Rules in force afterwards."),
+    f("otxdp.gate.mode_before", OneOf(&["enforce", "monitor", "shadow"]), Optional, "Mode before."),
+    f("otxdp.gate.mode_after", OneOf(&["enforce", "monitor", "shadow"]), Optional, "Mode afterwards."),
+    f("user.name", Text, Here, "Who asked for it, where that is known."),
 ];
 
 /// Fields of health and statistics, one event a port.
@@ -358,6 +422,12 @@ pub const HEALTH: &[Field] = &[
 /// A kind of event: name, what it is, its fields beside [`COMMON`].
 pub const KINDS: &[(&str, &str, &[&[Field]])] = &[
     ("flow_summary", "What a conversation did in an interval.", &[CONVERSATION, FLOW]),
-    ("first_seen_function", "A function seen for the first time on a conversation.", &[CONVERSATION, FIRST_SEEN]),
+    (
+        "first_seen_function",
+        "A function seen for the first time on a conversation.",
+        &[CONVERSATION, FIRST_SEEN, ATTACK],
+    ),
     ("stats", "Counters of a port and the state of the sensor.", &[HEALTH]),
+    ("refusal", "What a rule of the policy denied or reported.", &[CONVERSATION, REFUSAL, ATTACK]),
+    ("audit", "Something that was done to the gate.", &[AUDIT]),
 ];

@@ -1,18 +1,22 @@
 //! Events: what the sensor says, as typed data; the only source of public JSON.
 //!
-//! Three kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
-//! on a conversation), [`Health`] (counters of a port and the state of the sensor). [`ecs`] renders them, [`fields`] lists
+//! Five kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
+//! on a conversation), [`Health`] (counters of a port and the state of the sensor), [`Refusal`] (what the policy denied or
+//! reported), [`Audit`] (what was done to the gate). [`ecs`] renders them, [`fields`] lists
 //! every field that can occur, [`schema`] makes the JSON Schema of that list.
 
 pub mod attack;
 pub mod community_id;
 pub mod ecs;
+mod ecs_gate;
 pub mod fields;
+pub mod gate;
 pub mod health;
 pub mod id;
 pub mod names;
 pub mod schema;
 
+pub use gate::{Audit, Refusal, RuleInfo};
 pub use health::{Attach, Health, Reason, Sensor};
 pub use id::{Sequencer, Stamp};
 
@@ -21,7 +25,7 @@ use ot_xdp_common::op::{Class, Dir};
 use crate::aggregate::{Activity, Interval, Novelty, PortActivity};
 
 /// Version of the events' shape: a new field raises the second number, a removed or renamed one the first.
-pub const SCHEMA_VERSION: &str = "1.0.0";
+pub const SCHEMA_VERSION: &str = "1.1.0";
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub enum Event {
     FirstSeen(Box<Novelty>),
     /// Counters of a port and the state of the sensor.
     Health(Box<Health>),
+    /// What a rule of the policy denied or reported.
+    Refusal(Box<Refusal>),
+    /// Something that was done to the gate.
+    Audit(Box<Audit>),
 }
 
 /// What a conversation did in an interval.

@@ -1,6 +1,8 @@
 //! The kernel program: load, attach, read its maps. The only user of aya.
 #![allow(unsafe_code, reason = "map types of the shared crate are declared plain old data for aya")]
 
+mod gate;
+
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
@@ -11,13 +13,19 @@ use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
     COUNT, ENTER, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN,
-    JOINED, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, Scratch, TUNNEL,
+    JOINED, JUDGE, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, REFUSE, Scratch, TUNNEL,
 };
+
+pub use gate::{DenialRecord, GateTables};
 
 use super::{PortId, Snapshot};
 use crate::bindings::BindingTable;
 use crate::object;
 use crate::sys::{batch, clock};
+
+/// Maps that a sensor without a gate has no use for.
+const GATE_MAPS: [&str; 9] =
+    ["GATE_PORTS", "ZONE_VLANS", "ZONE_MACS", "ZONE_NETS", "FIRST_RULES", "RULES", "HITS", "CONDUITS", "DENIALS"];
 
 /// Name of the entry program in the object and in the kernel's lists.
 pub const PROGRAM: &str = "ot_xdp";
@@ -136,6 +144,8 @@ pub struct Options {
     pub replay: bool,
     /// Ports and EtherTypes, and whether tunnels are opened.
     pub bindings: BindingTable,
+    /// Frames are judged by a policy.
+    pub gate: bool,
 }
 
 /// One attached interface.
@@ -157,6 +167,8 @@ pub struct Kernel {
     flow_capacity: u32,
     // Kept open: the kernel drops the entries of a program array with its last user.
     _programs: ProgramArray<MapData>,
+    /// Rows of the table of first rules that are not zero, by generation.
+    rows_in_use: [Vec<u32>; 2],
     replay_ns: Option<Array<MapData, u64>>,
 }
 
@@ -173,6 +185,13 @@ impl Kernel {
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("FLOWS", options.flows).override_global("REPLAY", &replay, true);
         loader.override_global("TUNNELS", &tunnels, true);
+        let gate = u32::from(options.gate);
+        loader.override_global("GATE", &gate, true);
+        if !options.gate {
+            for map in GATE_MAPS {
+                loader.map_max_entries(map, 1);
+            }
+        }
         let kinds = options.bindings.kinds();
         if !kinds.is_empty() {
             loader.map_max_entries("KINDS", kinds.len() as u32).override_global("OVERRULE", &1u32, true);
@@ -198,6 +217,7 @@ impl Kernel {
             cpus: aya::util::nr_cpus().map_err(|(_, e)| map_error("FLOWS", &e))?,
             flow_capacity: options.flows,
             _programs: programs,
+            rows_in_use: [Vec::new(), Vec::new()],
             replay_ns,
         };
         kernel.write_bindings(&options.bindings)?;
@@ -412,6 +432,8 @@ fn slots() -> BTreeMap<String, Option<u32>> {
         ("ot_count".to_owned(), Some(COUNT)),
         ("ot_leave".to_owned(), Some(LEAVE)),
         ("ot_enter".to_owned(), Some(ENTER)),
+        ("ot_judge".to_owned(), Some(JUDGE)),
+        ("ot_refuse".to_owned(), Some(REFUSE)),
     ]);
     for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
         let module = proto.module();

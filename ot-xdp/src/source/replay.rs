@@ -216,7 +216,7 @@ impl KernelEngine {
     /// # Errors
     /// See [`Kernel::load`].
     pub fn new(bindings: BindingTable, flows: u32) -> Result<KernelEngine, KernelError> {
-        let mut kernel = Kernel::load(&Options { flows, replay: true, bindings })?;
+        let mut kernel = Kernel::load(&Options { flows, replay: true, bindings, gate: false })?;
         kernel.name_port(IFINDEX, "capture");
         let cpu = clock::pin_to_this_cpu().map_err(|e| KernelError::Load(format!("cannot pin the thread: {e}")))?;
         Ok(KernelEngine { kernel, cpu, first_seen: Vec::new() })

@@ -182,7 +182,8 @@ fn program(missing: &[&str]) -> Finding {
         let message = "the kernel program is in this binary; without the capabilities it was not tried to load it";
         return Finding::warning(NAME, message, "run `ot-xdp doctor` with the privileges of the sensor");
     }
-    let options = Options { flows: *FLOWS_RANGE.start(), replay: false, bindings: BindingTable::default() };
+    let options =
+        Options { flows: *FLOWS_RANGE.start(), replay: false, bindings: BindingTable::default(), gate: false };
     let started = Instant::now();
     match Kernel::load(&options) {
         Ok(kernel) => {

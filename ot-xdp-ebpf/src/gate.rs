@@ -1,0 +1,309 @@
+//! The gate: which zone talks to which, what the policy says about it, and what becomes of the frame.
+//!
+//! Nothing of it is in a sensor's program ([`maps::is_gate`]). Whatever is not known passes; a denial needs a rule, the
+//! mode that enforces, and a user space that is alive.
+
+use aya_ebpf::bindings::{BPF_NOEXIST, xdp_md};
+use ot_xdp_common::classify::service_port;
+use ot_xdp_common::flags;
+use ot_xdp_common::frame::{Frame, TCP};
+use ot_xdp_common::limits::OPS;
+use ot_xdp_common::op::{Op, Tag};
+use ot_xdp_common::policy::{
+    Action, CONDITIONS, Condition, Conduit, Control, Denial, DenialKey, Done, GatePort, Head, Mode, NO_OPERATION, Side,
+    Subject, Verdict, by, conditions, judge_by, kind_number,
+};
+use ot_xdp_common::stream;
+use ot_xdp_common::wire::{JUDGE, REFUSE, Scratch};
+
+use crate::{count, jump, maps, verdict};
+
+/// What happens to a frame that was counted.
+#[inline(always)]
+pub fn verdict(ctx: *mut xdp_md, ifindex: u32) -> u32 {
+    if maps::is_gate()
+        && let Some(c) = maps::control()
+        && c.mode != Mode::Monitor as u32
+        && let Some(port) = maps::gate_port(c.generation, ifindex)
+        && port.judged != 0
+    {
+        jump::to::<JUDGE>(ctx);
+    }
+    verdict::pass()
+}
+
+/// SYN in the flags octet of TCP (RFC 9293 cl. 3.1).
+const SYN: u8 = 2;
+/// Bit of [`Conduit::zones`]: the source address belongs to an OT zone and came in elsewhere.
+const SPOOFED: u32 = 1 << 24;
+/// What [`judge_one`] calls the first condition.
+const FIRST_CONDITION: u32 = OPS as u32;
+
+/// Judges the frame in hand.
+#[inline(always)]
+pub fn judge(ctx: *mut xdp_md) -> u32 {
+    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(v) = maps::verdict() else { return verdict::pass() };
+    let Some(c) = maps::control() else { return verdict::pass() };
+    let generation = c.generation & 1;
+    let Some(head) = maps::head(generation) else { return verdict::pass() };
+    let Some(port) = maps::gate_port(generation, s.ifindex) else { return verdict::pass() };
+    *v = Verdict { now_ns: count::now(), generation, op: NO_OPERATION, ..Verdict::default() };
+    let f = &s.frame;
+    let tcp = f.l4 == TCP && f.flags & flags::FRAGMENT == 0;
+    let mut flow = None;
+    let zones;
+    if tcp {
+        let (check, slot) = stream::direction(f, s.ifindex);
+        let Some(k) = maps::conduit(slot) else { return verdict::pass() };
+        if k.check != check || f.tcp & SYN != 0 {
+            *k = Conduit { check, blocked: 0, zones: 0 };
+        }
+        if f.off >= f.end {
+            return verdict::pass();
+        }
+        if k.zones & 0xFF != generation + 1 {
+            k.zones = find(f, generation, head, port);
+        }
+        zones = k.zones;
+        flow = Some(k);
+    } else {
+        zones = find(f, generation, head, port);
+    }
+    v.from = zones >> 8 & 0xFF;
+    v.to = zones >> 16 & 0xFF;
+    if let Some(k) = flow.as_mut()
+        && k.blocked != 0
+    {
+        if !armed(c, v.now_ns) {
+            return verdict::pass();
+        }
+        v.done = Done::Blocked as u32;
+        count_port(s, v);
+        return refuse(ctx, head, v, k);
+    }
+    let mut bits = conditions(s.outcome, s.walk.flags, tcp);
+    if zones & SPOOFED != 0 {
+        bits |= 1 << Condition::Spoofed as u32;
+    }
+    if bits != 0 {
+        for n in 0..Condition::ALL.len() as u32 {
+            if bits >> n & 1 != 0 {
+                judge_one(FIRST_CONDITION + n);
+            }
+        }
+    }
+    for i in 0..OPS as u32 {
+        if i >= s.walk.n_ops {
+            break;
+        }
+        judge_one(i);
+    }
+    if v.rule == 0 {
+        return verdict::pass();
+    }
+    decide(ctx, s, c, head, v, flow)
+}
+
+/// Carries out what the deciding rule says.
+#[inline(always)]
+fn decide(
+    ctx: *mut xdp_md,
+    s: &mut Scratch,
+    c: &Control,
+    head: &Head,
+    v: &mut Verdict,
+    flow: Option<&mut Conduit>,
+) -> u32 {
+    // What broke a rule of form may be looked at again; what asked for something is not repeated.
+    let whole = v.op != NO_OPERATION
+        || v.condition == Condition::Malformed as u32
+        || v.condition == Condition::BeyondLimits as u32;
+    let resets = head.reset != 0 && v.silent == 0 && flow.is_some() && whole;
+    let done = if v.action == Action::Allow as u32 {
+        Done::Passed
+    } else if v.action == Action::Alert as u32 {
+        Done::Alerted
+    } else if c.mode != Mode::Enforce as u32 {
+        Done::WouldDrop
+    } else if !armed(c, v.now_ns) {
+        Done::DeadMan
+    } else if resets {
+        Done::Reset
+    } else {
+        Done::Dropped
+    };
+    v.done = done as u32;
+    count_port(s, v);
+    count_rule(s, v);
+    if v.done != Done::Passed as u32 {
+        report(s, v);
+    }
+    if v.done != Done::Dropped as u32 && v.done != Done::Reset as u32 {
+        return verdict::pass();
+    }
+    let Some(k) = flow else { return verdict::drop() };
+    if whole {
+        k.blocked = 1;
+    }
+    if v.done == Done::Reset as u32 { refuse(ctx, head, v, k) } else { verdict::drop() }
+}
+
+/// Refuses a TCP segment: by a reset in its place where the policy says so.
+#[inline(always)]
+fn refuse(ctx: *mut xdp_md, head: &Head, v: &mut Verdict, k: &mut Conduit) -> u32 {
+    if head.reset == 0 || v.silent != 0 {
+        return verdict::drop();
+    }
+    v.reserved = k.blocked;
+    k.blocked = k.blocked.wrapping_add(2);
+    jump::to::<REFUSE>(ctx);
+    verdict::drop()
+}
+
+/// Is the mode enforce, user space alive and the arming confirmed?
+#[inline(always)]
+fn armed(c: &Control, now_ns: u64) -> bool {
+    // The coarse clock may be a tick behind the beat.
+    let age = now_ns.wrapping_sub(c.beat_ns) as i64;
+    c.mode == Mode::Enforce as u32
+        && (c.beat_limit_ns == 0 || age < c.beat_limit_ns as i64)
+        && (c.confirm_ns == 0 || now_ns < c.confirm_ns)
+}
+
+/// Zones of a frame in the form of [`Conduit::zones`]. Of the source in this order of trust: ingress port, VLAN, MAC,
+/// longest prefix; of the destination: MAC, longest prefix, what lies behind the other ports.
+#[inline(always)]
+fn find(f: &Frame, generation: u32, head: &Head, port: &GatePort) -> u32 {
+    let (mut from, mut to, mut source) = (port.zone as u32, 0, 0);
+    if from == 0 && head.by & by::VLAN != 0 {
+        from = maps::zone_of_vlan(generation, f.vlan);
+    }
+    if head.by & by::MAC != 0 {
+        source = maps::zone_of_mac(generation, f.src_end);
+        to = maps::zone_of_mac(generation, f.dst_end);
+    }
+    if head.by & by::PREFIX != 0 && f.l3_at != 0 {
+        if source == 0 {
+            source = maps::zone_of_address(generation, &f.src);
+        }
+        if to == 0 {
+            to = maps::zone_of_address(generation, &f.dst);
+        }
+    }
+    if from == 0 {
+        from = source;
+    }
+    if to == 0 {
+        to = port.beyond as u32;
+    }
+    let side = |zone: u32| (head.sides >> ((zone & 15) * 4)) as u32 & 15;
+    let ot = Side::Ot as u32;
+    let spoofed = side(source) == ot && side(from) != ot;
+    generation + 1 | from << 8 | to << 16 | if spoofed { SPOOFED } else { 0 }
+}
+
+/// Judges one operation of the frame in hand, or from [`FIRST_CONDITION`] on one of its conditions; the worst verdict
+/// stays. A global function: verified once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn judge_one(index: u32) -> u32 {
+    let Some(s) = maps::scratch() else { return 0 };
+    let Some(v) = maps::verdict() else { return 0 };
+    let generation = v.generation & 1;
+    let is_condition = index >= FIRST_CONDITION;
+    let (proto, kind, op) = if is_condition {
+        (CONDITIONS, index - FIRST_CONDITION, Op::default())
+    } else {
+        let op = s.walk.ops[index as usize & (OPS - 1)];
+        (op.tag.proto(), kind_number(op.tag.kind()), op)
+    };
+    let Some(row) = maps::rule_row(generation, v.from, v.to, proto) else { return 0 };
+    let first = row[kind as usize & 63];
+    if first == 0 {
+        return 0;
+    }
+    let subject = Subject {
+        from: v.from,
+        to: v.to,
+        src: s.frame.src,
+        dst: s.frame.dst,
+        proto,
+        kind,
+        op,
+        now_ns: v.now_ns,
+    };
+    let number = judge_by(first, &subject, |i| maps::rule(generation, i));
+    if number == 0 {
+        return 0;
+    }
+    let Some(rule) = maps::rule(generation, number) else { return 0 };
+    let action = rule.action as u32;
+    if v.rule == 0 || action > v.action {
+        v.rule = number as u32;
+        v.action = action;
+        v.silent = rule.silent as u32;
+        v.op = if is_condition { NO_OPERATION } else { index };
+        v.condition = kind;
+    }
+    action
+}
+
+#[inline(always)]
+fn count_port(s: &Scratch, v: &Verdict) {
+    if let Some(n) = maps::gate_count(s.ifindex)
+        && let Some(frames) = n.frames.get_mut(v.done as usize)
+    {
+        *frames += 1;
+    }
+}
+
+#[inline(always)]
+fn count_rule(s: &Scratch, v: &Verdict) {
+    if let Some(h) = maps::hits(v.generation, v.rule) {
+        h.frames += 1;
+        h.bytes += s.frame.len as u64;
+        h.refused += (v.done == Done::Dropped as u32 || v.done == Done::Reset as u32) as u64;
+        h.last_ns = v.now_ns;
+    }
+}
+
+/// Takes down who did what to whom, once for each conversation, function and rule.
+#[inline(always)]
+fn report(s: &mut Scratch, v: &Verdict) {
+    let is_condition = v.op == NO_OPERATION;
+    let op = if is_condition {
+        let tag = Tag::new(s.walk.root, 0, ot_xdp_common::op::Dir::Unknown, 0);
+        Op { function: v.condition, tag, ..Op::default() }
+    } else {
+        s.walk.ops[v.op as usize & (OPS - 1)]
+    };
+    s.key.begin(&s.frame, s.ifindex, service_port(&s.frame, &s.walk));
+    s.key.set_op(&s.frame, &op);
+    let key = DenialKey {
+        key: s.key,
+        rule: v.rule | (v.generation & 1) << 8 | (v.from & 0xFF) << 16 | (v.to & 0xFF) << 24,
+        done: v.done | (is_condition as u32) << 8,
+    };
+    if let Some(d) = maps::DENIALS.get_ptr_mut(&key) {
+        // SAFETY: an element of a map of integers; two CPUs that count at once lose a count, and the rule's own
+        // counters, one a CPU, do not.
+        let d = unsafe { &mut *d };
+        d.frames += 1;
+        d.last_ns = v.now_ns;
+        return;
+    }
+    let first = Denial {
+        frames: 1,
+        first_ns: v.now_ns,
+        last_ns: v.now_ns,
+        src_end: s.frame.src_end,
+        dst_end: s.frame.dst_end,
+        addr: op.addr,
+        span: op.span,
+        flags: s.walk.flags,
+        reserved: 0,
+    };
+    // Full: the counters of rules and ports have it.
+    let _ = maps::DENIALS.insert(&key, &first, BPF_NOEXIST as u64);
+}
