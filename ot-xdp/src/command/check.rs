@@ -34,7 +34,7 @@ pub fn defaults() -> Result<ExitCode> {
 }
 
 fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
-    let Config { sensor, capture, counters, events, binding, operation } = config;
+    let Config { sensor, capture, counters, events, binding, operation, .. } = config;
     let mut lines = vec![format!("{} is valid.", file.display())];
     lines.push(if capture.interfaces.is_empty() {
         format!("The sensor `{}` listens on the interfaces that `ot-xdp run --interface` names.", sensor.name)
