@@ -16,7 +16,7 @@
 //! | unparsed | | deny | alert | deny |
 //! | partial-pdu | | allow | allow | deny |
 //!
-//! A cell that is empty passes. [`file`] is the form of the file, [`resolve`] gives names their meaning, [`check`] finds
+//! A cell that is empty passes. Without `[policy]` there is no preset, and only the lines of the file count. [`file`] is the form of the file, [`resolve`] gives names their meaning, [`check`] finds
 //! what contradicts, [`compile`] makes the kernel's tables, and [`Compiled::judge`] is the kernel's judgement.
 
 pub mod check;
@@ -61,8 +61,8 @@ pub struct Policy {
     pub lines: Vec<Line>,
     /// Windows that lines refer to.
     pub windows: Vec<Window>,
-    /// The preset whose lines come last.
-    pub preset: Preset,
+    /// The preset whose lines come last; none without `[policy]`, when only the lines of the file count.
+    pub preset: Option<Preset>,
     /// What happens to a refused TCP segment.
     pub refuse: Refuse,
     /// Age of the heartbeat at which the kernel passes everything, when the file says so.
@@ -138,15 +138,16 @@ impl Policy {
         let mut lines: Vec<Line> =
             config.rule.iter().filter_map(|entry| resolve::rule(entry, &zones, &windows, &mut found)).collect();
         check::lines(&lines, now, &mut found);
+        let preset = config.policy.as_ref().map(|section| section.preset);
         let section = config.policy.clone().unwrap_or_default();
-        let of_preset = section.preset.lines(&zones);
-        if of_preset.is_empty() && config.policy.is_some() {
-            let word = section.preset.word();
+        let of_preset = preset.map(|p| p.lines(&zones)).unwrap_or_default();
+        if let Some(preset) = preset.filter(|_| of_preset.is_empty()) {
+            let word = preset.word();
             let reason = format!("no zone has side = \"ot\", so the preset {word} protects nothing; give one to the plant");
             found.fatal(section.line, reason);
         }
         lines.extend(of_preset);
-        let (preset, refuse, dead_man) = (section.preset, section.refuse, section.dead_man);
+        let (refuse, dead_man) = (section.refuse, section.dead_man);
         let policy = Policy { zones, lines, windows, preset, refuse, dead_man };
         if !found.all.iter().any(|p| p.fatal)
             && let Err(e) = policy.compile(Now { wall: now, monotonic_ns: 0 }, &[])
@@ -166,7 +167,7 @@ impl Policy {
         let zones = vec![Zone::unzoned(), zone("it", "4", Side::It, it_ports), zone("ot", "1", Side::Ot, ot_ports)];
         let preset = Preset::ProtectWrites;
         let lines = preset.lines(&zones);
-        Policy { zones, lines, windows: Vec::new(), preset, refuse: Refuse::Reset, dead_man: None }
+        Policy { zones, lines, windows: Vec::new(), preset: Some(preset), refuse: Refuse::Reset, dead_man: None }
     }
 
     /// Puts a narrow allow line in front: zones by name, something that it is about, and an end.

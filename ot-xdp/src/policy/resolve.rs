@@ -190,8 +190,8 @@ fn of_zones(key: &str, names: &[String], zones: &[Zone], line: usize, found: &mu
         let these = match name.split_once(':') {
             _ if name == "any" => mask(zones, |_| true),
             Some(("side", word)) => {
-                let side = found.take(line, values::side(word)).unwrap_or(Side::None);
-                mask(zones, |z| z.side == side && side != Side::None)
+                let Some(side) = found.take(line, values::side(word)) else { continue };
+                mask(zones, |z| z.side == side)
             }
             _ => mask(zones, |z| z.name == *name),
         };

@@ -117,7 +117,8 @@ pub fn text(policy: &Policy) -> String {
         Refuse::Reset => "is answered with a reset",
         Refuse::Drop => "is dropped",
     };
-    let _ = writeln!(out, "The preset is {}. A refused TCP segment {how}.", policy.preset.word());
+    let preset = policy.preset.map_or("There is no preset".to_owned(), |p| format!("The preset is {}", p.word()));
+    let _ = writeln!(out, "{preset}. A refused TCP segment {how}.");
     for (from, source) in policy.zones.iter().enumerate() {
         for (to, destination) in policy.zones.iter().enumerate() {
             let lines: Vec<(usize, &Line)> = (1..).zip(&policy.lines).filter(|(_, l)| covers(l, from, to)).collect();
@@ -190,5 +191,5 @@ pub fn json(policy: &Policy) -> Value {
             })
         })
         .collect();
-    json!({ "preset": policy.preset.word(), "zones": zones, "lines": lines })
+    json!({ "preset": policy.preset.map(super::Preset::word), "zones": zones, "lines": lines })
 }
