@@ -4,6 +4,7 @@ pub mod check;
 pub mod doctor;
 mod gate;
 pub mod help;
+pub mod policy;
 pub mod replay;
 pub mod run;
 pub mod schema;

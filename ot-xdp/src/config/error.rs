@@ -61,5 +61,5 @@ fn problems_text(file: &Path, problems: &[Problem]) -> String {
         let at = if problem.line == 0 { String::new() } else { format!(":{}", problem.line) };
         let _ = writeln!(text, "{}{at}: {}", file.display(), problem.reason);
     }
-    text + "Nothing of the policy is in force. `ot-xdp config` prints every key and what it takes."
+    text + "`ot-xdp config` prints every key and what it takes."
 }

@@ -12,7 +12,7 @@ use crate::config::SiteFunction;
 pub const STATE_CHANGING: u64 = !0 << 32;
 
 /// Who made a line and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LineInfo {
     /// `rule in line 27`, or the preset's name for it.
     pub name: String,

@@ -45,6 +45,7 @@ pub use compiled::{Compiled, Judgement, RuleInfo, Way, What};
 pub use file::{PolicySection, Refuse, RuleEntry, WindowEntry, ZoneEntry};
 pub use preset::Preset;
 pub use resolve::Zone;
+pub use values::mac;
 
 use crate::config::Config;
 use crate::sys::clock;
