@@ -91,9 +91,11 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
     }
     if let Ok(Some(policy)) = Policy::from_config(config) {
         let preset = policy.preset.map_or("no preset".to_owned(), |p| format!("the preset {}", p.word()));
-        let (zones, rules) = (policy.zones.len() - 1, config.rule.len());
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let zones = count(policy.zones.len().saturating_sub(1), "zone");
+        let rules = count(config.rule.len(), "rule");
         lines.push(format!(
-            "Its policy has {preset}, {zones} zones and {rules} rules; `ot-xdp policy show --config {}` reads it out.",
+            "Its policy has {preset}, {zones} and {rules}; `ot-xdp policy show --config {}` reads it out.",
             file.display()
         ));
     }

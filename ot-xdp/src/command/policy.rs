@@ -53,8 +53,7 @@ fn show(args: &ShowArgs) -> Result<ExitCode> {
             return Err(option("--config", reason).into());
         }
     };
-    let text =
-        if args.json { serde_json::to_string_pretty(&show::json(&policy))? + "\n" } else { show::text(&policy) };
+    let text = if args.json { serde_json::to_string_pretty(&show::json(&policy))? + "\n" } else { show::text(&policy) };
     print(&text)
 }
 
@@ -109,8 +108,7 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
         faults += frames(file, &mut simulation)?;
     }
     let report = simulation.finish();
-    let text =
-        if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { simulate::text(&report) };
+    let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { simulate::text(&report) };
     print(&text)?;
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

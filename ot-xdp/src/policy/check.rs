@@ -59,7 +59,10 @@ pub fn lines(lines: &[Line], now: Timestamp, found: &mut Problems) {
         let Some(earlier) = lines.iter().take(n).filter(in_force).find(|l| l.covers(line)) else { continue };
         let place = earlier.info.line.map_or_else(|| earlier.info.name.clone(), |l| format!("the rule in line {l}"));
         if !earlier.same_match(line) {
-            found.flaw(at, format!("{place} matches everything that this one matches, so it never decides; put it in front"));
+            found.flaw(
+                at,
+                format!("{place} matches everything that this one matches, so it never decides; put it in front"),
+            );
         } else if earlier.action == line.action {
             found.flaw(at, format!("{place} says the same; remove one of them"));
         } else {

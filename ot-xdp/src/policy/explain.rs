@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::packet::{Envelope, PUSH, SYN, frame};
 use super::show::action_word;
-use super::{Compiled, Judgement, Policy, What, Way};
+use super::{Compiled, Judgement, Policy, Way, What};
 use crate::bindings::BindingTable;
 use crate::source::replay::UserEngine;
 
@@ -175,7 +175,8 @@ pub fn text(answers: &[Answer], from: IpAddr, to: IpAddr) -> String {
             _ => "The frame passes",
         };
         let by = a.decided_by.and_then(|n| a.judged.get(n));
-        let by = by.map_or_else(|| ": no rule is about it".to_owned(), |j| format!(" by {} because of {}", j.name, j.what));
+        let by =
+            by.map_or_else(|| ": no rule is about it".to_owned(), |j| format!(" by {} because of {}", j.name, j.what));
         let _ = writeln!(out, "{verdict}{by}.");
     }
     out

@@ -83,9 +83,9 @@ impl What {
             (What::Kinds { protos, kinds: u64::MAX }, What::Functions(f)) => {
                 protos.as_ref().is_none_or(|p| f.iter().all(|f| p.contains(&(f.proto as u8))))
             }
-            (What::Functions(a), What::Functions(b)) => b
-                .iter()
-                .all(|b| a.iter().any(|a| a.proto == b.proto && b.codes.is_subset(&a.codes))),
+            (What::Functions(a), What::Functions(b)) => {
+                b.iter().all(|b| a.iter().any(|a| a.proto == b.proto && b.codes.is_subset(&a.codes)))
+            }
             _ => false,
         }
     }

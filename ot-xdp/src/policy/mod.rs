@@ -144,7 +144,8 @@ impl Policy {
         let of_preset = preset.map(|p| p.lines(&zones)).unwrap_or_default();
         if let Some(preset) = preset.filter(|_| of_preset.is_empty()) {
             let word = preset.word();
-            let reason = format!("no zone has side = \"ot\", so the preset {word} protects nothing; give one to the plant");
+            let reason =
+                format!("no zone has side = \"ot\", so the preset {word} protects nothing; give one to the plant");
             found.fatal(section.line, reason);
         }
         lines.extend(of_preset);

@@ -28,7 +28,7 @@ const WHY_CHANGE: &str = "commands that change the process do not come from outs
 const WHY_PROGRAM: &str = "programs and settings of controllers are not changed from outside the plant";
 const WHY_REPORT: &str = "changes from outside the plant are reported";
 const WHY_STRICT: &str = "from outside the plant only looking is allowed";
-const WHY_FORM: &str = "what cannot be read cannot be shown to change nothing";
+const WHY_FORM: &str = "frames that cannot be read or trusted cannot be shown to change nothing";
 const WHY_PIECE: &str = "the piece that completes the PDU is judged";
 
 impl Preset {

@@ -77,7 +77,10 @@ pub fn zones(entries: &[ZoneEntry], found: &mut Problems) -> Vec<Zone> {
         let name = entry.name.trim();
         let reserved = ["any", UNZONED].contains(&name) || name.contains(':');
         if name.is_empty() || reserved || name.chars().any(char::is_control) {
-            found.fatal(line, format!("`{name}` cannot name a zone; choose a word other than any and unzoned, without `:`"));
+            found.fatal(
+                line,
+                format!("`{name}` cannot name a zone; choose a word other than any and unzoned, without `:`"),
+            );
         } else if zones.iter().any(|z| z.name == name) {
             found.fatal(line, format!("zone `{name}` is given twice; put its members into one block"));
         }
@@ -110,7 +113,10 @@ pub fn windows(entries: &[WindowEntry], found: &mut Problems) -> Vec<Window> {
         let to = found.take(line, values::time_of_day(&entry.to)).unwrap_or(DAY);
         if from == to || from == DAY {
             let name = &entry.name;
-            found.fatal(line, format!("window `{name}` is empty; for a whole day write from = \"00:00\", to = \"24:00\""));
+            found.fatal(
+                line,
+                format!("window `{name}` is empty; for a whole day write from = \"00:00\", to = \"24:00\""),
+            );
         }
         let zone = match entry.timezone.as_deref() {
             None | Some("utc") => TimeZone::UTC,
@@ -140,7 +146,10 @@ pub fn rule(entry: &RuleEntry, zones: &[Zone], windows: &[Window], found: &mut P
     };
     for (key, text) in [("reason", &entry.reason), ("owner", &entry.owner)] {
         if text.trim().is_empty() {
-            found.fatal(line, format!("the rule has no {key}; write {key} = \"...\", so that others can judge it later"));
+            found.fatal(
+                line,
+                format!("the rule has no {key}; write {key} = \"...\", so that others can judge it later"),
+            );
         }
     }
     let from = of_zones("from", &entry.from, zones, line, found);

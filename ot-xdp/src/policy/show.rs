@@ -55,7 +55,7 @@ pub fn sentence(line: &Line, policy: &Policy) -> String {
 
 fn subject(what: &What) -> String {
     match what {
-        What::Conditions(bits) => format!("frames that are {}", conditions(*bits).join(", ")),
+        What::Conditions(bits) => conditions(*bits),
         What::Functions(functions) => functions.iter().map(|f| f.path.as_str()).collect::<Vec<_>>().join(", "),
         What::Kinds { protos, kinds } => {
             let of = protos.as_ref().map_or_else(String::new, |p| {
@@ -67,8 +67,23 @@ fn subject(what: &What) -> String {
     }
 }
 
-fn conditions(bits: u64) -> Vec<&'static str> {
-    Condition::ALL.into_iter().filter(|c| bits >> *c as u64 & 1 != 0).map(Condition::word).collect()
+/// Conditions in words, each with its word in policies.
+fn conditions(bits: u64) -> String {
+    let said = |c: Condition| {
+        let what = match c {
+            Condition::PartialPdu => "pieces of a PDU without its function",
+            Condition::Malformed => "broken headers",
+            Condition::Fragment => "IP fragments",
+            Condition::Unaligned => "segments that begin inside an unknown PDU",
+            Condition::Unparsed => "payload that is not the protocol of its port",
+            Condition::BeyondLimits => "more in one frame than is looked at",
+            Condition::Overlap => "octets that are repeated and differ",
+            Condition::Spoofed => "source addresses of the plant from outside",
+        };
+        format!("{what} ({})", c.word())
+    };
+    let all = Condition::ALL.into_iter().filter(|c| bits >> *c as u64 & 1 != 0).map(said);
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// Kinds in words.
