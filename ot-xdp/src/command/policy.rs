@@ -123,7 +123,7 @@ fn frames(file: &Path, simulation: &mut Simulation<'_>) -> Result<u32> {
         }
     };
     let mut faults = 0;
-    while let Some(item) = capture.next() {
+    for item in capture.by_ref() {
         match item {
             Ok(c) if c.data.len() >= FRAME_MIN => {
                 simulation.frame(&c.data, u64::try_from(c.at_ns).unwrap_or(0))?;

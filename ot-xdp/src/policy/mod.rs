@@ -200,7 +200,8 @@ impl Policy {
             let reasons: Vec<String> = found.all.into_iter().map(|p| p.reason).collect();
             return Err(PolicyError::Permit(reasons.join("; ")));
         };
-        line.info.name = "permit".to_owned();
+        let before = self.lines.iter().filter(|l| l.info.name.starts_with("permit ")).count();
+        line.info.name = format!("permit {}", before + 1);
         line.info.line = None;
         self.lines.insert(0, line);
         Ok(())
