@@ -265,3 +265,65 @@ fn zones_are_found_in_the_kernels_order() {
     assert_eq!(c.way(&Frame { vlan: 7, ..ip(0x0A14_0002, 0x0A14_0001) }, 1), way(1, 2, true), "spoofed");
     assert_eq!(c.way(&Frame { src_end: 1 << 16, ..Frame::default() }, 1), way(1, 2, false), "layer 2, beyond");
 }
+
+/// Numbers that look random and are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
+/// The table of first rules is a short cut: it must decide as looking at every rule does.
+#[test]
+fn the_table_decides_as_the_list_does() {
+    let mut dice = Dice(7);
+    let zone = ["office", "dmz", "plant", "unzoned", "any", "side:ot"];
+    let about = [
+        "",
+        "protocol = \"modbus\"",
+        "protocol = [\"modbus\", \"s7comm\"]",
+        "class = \"write\"",
+        "class = \"state-changing\"\nunit = \"1-2\"",
+        "protocol = \"s7comm\"\nclass = [\"read\", \"control\"]\naddress = \"5-9\"",
+        "function = \"modbus:6\"",
+        "condition = \"fragment\"",
+        "condition = \"any\"\nsource = \"0.0.0.0/0\"",
+        "protocol = \"any\"\nexpires = \"2026-06-10T12:30:00Z\"",
+    ];
+    for _ in 0..40 {
+        let mut text = format!("[policy]\npreset = \"{}\"\n{ZONES}", Preset::ALL[dice.below(4) as usize].word());
+        for _ in 0..dice.below(12) {
+            let (from, to) = (dice.one(&zone), dice.one(&zone));
+            let (about, action) = (dice.one(&about), dice.one(&["allow", "alert", "deny"]));
+            text += &format!("[[rule]]\n{WHO}from = \"{from}\"\nto = \"{to}\"\n{about}\naction = \"{action}\"\n");
+        }
+        // Lines that never decide are no matter here.
+        let c = read(&text).0.compile(clocks(), &[]).unwrap();
+        for _ in 0..4_000 {
+            let is_condition = dice.below(4) == 0;
+            let proto = if is_condition { CONDITIONS } else { [1, 4, 14, 126][dice.below(4) as usize] };
+            let kind = if is_condition { dice.below(8) } else { dice.below(19) | dice.below(2) << 5 } as u32;
+            let op = Op {
+                function: dice.below(8) as u32,
+                unit: dice.below(4) as u32,
+                addr: dice.below(12) as u32,
+                span: dice.below(4) as u32,
+                tag: Tag::default(),
+            };
+            let (from, to) = (dice.below(4) as u32, dice.below(4) as u32);
+            let now_ns = HOUR + dice.below(2) * HOUR / 2;
+            let src = [0, 0, 0xFFFF * dice.below(2) as u32, 1];
+            let s = ot_xdp_common::policy::Subject { from, to, src, dst: [0; 4], proto, kind, op, now_ns };
+            let cell = c.rows.get(&row(0, from, to, proto)).map_or(0, |r| r[kind as usize]);
+            let short = c.action(ot_xdp_common::policy::judge(&c.rules, cell, &s));
+            let long = c.rules.iter().position(|r| r.matches(&s)).map_or(0, |n| n as u8);
+            assert_eq!(short, c.action(long), "{text}\n{s:?}");
+        }
+    }
+}
