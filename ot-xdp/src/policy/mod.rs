@@ -16,8 +16,10 @@
 //! | unparsed | | deny | alert | deny |
 //! | partial-pdu | | allow | allow | deny |
 //!
-//! A cell that is empty passes. Without `[policy]` there is no preset, and only the lines of the file count. [`file`] is the form of the file, [`resolve`] gives names their meaning, [`check`] finds
-//! what contradicts, [`compile`] makes the kernel's tables, and [`Compiled::judge`] is the kernel's judgement.
+//! A cell that is empty passes. Without `[policy]` there is no preset, and only the lines of the file count.
+//!
+//! [`mod@file`] is the form of the file, [`resolve`] gives names their meaning, [`check`] finds what contradicts,
+//! [`Policy::compile`] makes the kernel's tables, and [`Compiled::judge`] is the kernel's judgement.
 
 pub mod check;
 mod compile;
