@@ -221,7 +221,7 @@ pub struct Rule {
     pub unit_min: u32,
     /// Highest unit.
     pub unit_max: u32,
-    /// Lowest address: an operation matches when all that it touches lies in the range.
+    /// Lowest address, see [`Rule::touch`].
     pub addr_min: u32,
     /// Highest address.
     pub addr_max: u32,
@@ -235,8 +235,8 @@ pub struct Rule {
     pub action: u8,
     /// For [`Action::Deny`]: 1 for a silent drop where the policy would reset.
     pub silent: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// 0: what the operation touches lies in the address range; 1: any of it does. Who denies a range wants the second.
+    pub touch: u8,
 }
 
 /// Size of [`Rule`] in octets.
@@ -263,7 +263,7 @@ impl Default for Rule {
             proto: 0,
             action: Action::Allow as u8,
             silent: 0,
-            reserved: 0,
+            touch: 0,
         }
     }
 }
@@ -333,7 +333,8 @@ impl Rule {
             return false;
         }
         let last = if s.op.span > 1 { s.op.addr.saturating_add(s.op.span - 1) } else { s.op.addr };
-        if s.op.addr < self.addr_min || last > self.addr_max {
+        let (low, high) = if self.touch != 0 { (last, s.op.addr) } else { (s.op.addr, last) };
+        if low < self.addr_min || high > self.addr_max {
             return false;
         }
         if s.now_ns < self.from_ns || s.now_ns >= self.until_ns {

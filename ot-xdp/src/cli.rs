@@ -1,6 +1,7 @@
 //! Subcommands and options. Data goes to standard output, logs to standard error; exit codes: 0 done, 1 runtime error,
 //! 2 usage or configuration error.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,14 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Check a configuration and say what it means.
     Check(CheckArgs),
+    /// Read a policy out, or try it on captures.
+    Policy {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Ask a policy what becomes of a payload, and why.
+    Explain(ExplainArgs),
     /// Tell whether this host can run the sensor, and what to do where it cannot.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the events, the configuration, or the tables behind them.
@@ -179,6 +188,90 @@ pub struct CheckArgs {
     /// Configuration file (TOML).
     #[arg(short, long)]
     pub config: PathBuf,
+}
+
+/// What to do with a policy.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Read the policy out: from zone to zone, one sentence a line.
+    Show(ShowArgs),
+    /// Say what the policy would have denied and reported in captured traffic.
+    Simulate(SimulateArgs),
+}
+
+/// Options of `policy show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Configuration file (TOML).
+    #[arg(short, long)]
+    pub config: Option<PathBuf>,
+    /// Without a file: port towards the business network; may be given several times.
+    #[arg(long = "it-port", value_name = "IF", conflicts_with = "config")]
+    pub it_ports: Vec<String>,
+    /// Without a file: port towards the plant; may be given several times.
+    #[arg(long = "ot-port", value_name = "IF", conflicts_with = "config")]
+    pub ot_ports: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `policy simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Configuration file (TOML).
+    #[arg(short, long)]
+    pub config: PathBuf,
+    /// Capture files: pcap or pcapng, plain, gzip or zstd; `-` is standard input.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub captures: Vec<PathBuf>,
+    /// Port of a zone on which all frames come in. Without it zones are found by VLAN, MAC address and prefix only.
+    #[arg(long = "in", value_name = "PORT")]
+    pub port_name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Configuration file (TOML).
+    #[arg(short, long)]
+    pub config: PathBuf,
+    /// Source address.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::command::policy::address)]
+    pub from: IpAddr,
+    /// Destination address.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::command::policy::address)]
+    pub to: IpAddr,
+    /// Destination port.
+    #[arg(long)]
+    pub port: u16,
+    /// Source port.
+    #[arg(long, default_value_t = 49_152)]
+    pub source_port: u16,
+    /// UDP instead of TCP.
+    #[arg(long)]
+    pub udp: bool,
+    /// Port of a zone on which it comes in.
+    #[arg(long = "in", value_name = "PORT")]
+    pub port_name: Option<String>,
+    /// VLAN id.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4094))]
+    pub vlan: Option<u16>,
+    /// Source MAC address.
+    #[arg(long, value_name = "MAC", value_parser = crate::policy::mac)]
+    pub from_mac: Option<u64>,
+    /// Destination MAC address.
+    #[arg(long, value_name = "MAC", value_parser = crate::policy::mac)]
+    pub to_mac: Option<u64>,
+    /// Payload in hexadecimal; given several times, segments or datagrams of one connection in order.
+    #[arg(long, required = true, value_name = "OCTETS", value_parser = crate::policy::packet::octets)]
+    pub hex: Vec<Vec<u8>>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `doctor`.

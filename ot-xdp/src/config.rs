@@ -14,12 +14,16 @@ use ot_xdp_common::proto::Proto;
 use serde::Deserialize;
 
 pub use error::ConfigError;
+pub(crate) use operation::find as function;
 pub use operation::{SiteFunction, SiteOperation};
 pub use read::FLOWS_RANGE;
+#[cfg(test)]
+pub(crate) use read::parse as parse_text;
 pub(crate) use read::{number_text, numbers, time};
 
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, ReplayArgs, RunArgs};
+use crate::policy::{Policy, PolicySection, RuleEntry, WindowEntry, ZoneEntry};
 
 /// What the sensor does. [`Config::default`] is a complete one, except that it names no interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,14 @@ pub struct Config {
     pub binding: Vec<SiteBinding>,
     /// `[[operation]]`, in the order of the file.
     pub operation: Vec<SiteOperation>,
+    /// `[policy]`
+    pub policy: Option<PolicySection>,
+    /// `[[zone]]`, in the order of the file.
+    pub zone: Vec<ZoneEntry>,
+    /// `[[rule]]`, in the order of the file.
+    pub rule: Vec<RuleEntry>,
+    /// `[[window]]`, in the order of the file.
+    pub window: Vec<WindowEntry>,
 }
 
 /// Who reports.
@@ -134,8 +146,20 @@ impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its place.
+    /// The first thing that is wrong, with its place, or everything that keeps the policy from coming in force.
     pub fn load(file: &Path) -> Result<Config, ConfigError> {
+        let config = Config::load_any_policy(file)?;
+        match Policy::from_config(&config) {
+            Ok(_) => Ok(config),
+            Err(problems) => Err(ConfigError::Policy { file: file.to_owned(), problems }),
+        }
+    }
+
+    /// Reads a file and leaves it to the caller to check its policy.
+    ///
+    /// # Errors
+    /// The first thing that is wrong elsewhere.
+    pub fn load_any_policy(file: &Path) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| ConfigError::Read { file: file.to_owned(), error: error.to_string() })?;
         read::parse(file, &text)
@@ -266,6 +290,48 @@ first_seen = {first_seen}
 # function = \"modbus:91\"
 # class = \"write\"
 # state_changing = true
+
+# A gateway's policy: who may ask what of the plant. What no line is about passes.
+# [policy]
+# preset = \"observe\"        # observe, protect-writes, protect-program, strict
+# refuse = \"reset\"          # or \"drop\": what happens to a refused TCP segment
+# dead_man = \"2s\"           # age of the loader's last sign of life at which everything passes
+
+# A zone, by bridge ports, VLAN ids, MAC addresses or prefixes. Repeat as often as needed, up to 15.
+# [[zone]]
+# name = \"plant\"
+# level = 1                 # Purdue level: 0 to 5, also 3.5
+# side = \"ot\"               # it, dmz, ot
+# ports = []
+# vlans = []
+# macs = []
+# prefixes = [\"10.20.0.0/16\"]
+
+# A line in front of the preset's; the first that matches decides.
+# [[rule]]
+# from = \"any\"              # a zone, a list of them, unzoned, side:it
+# to = \"plant\"
+# protocol = \"modbus\"       # a name, a list, any
+# class = \"write\"           # words of classes, state-changing, any
+# # instead of class: function = \"modbus:16\"; of all three: condition = \"unaligned\"
+# unit = 3                  # or \"1-5\"
+# address = \"0-99\"
+# source = \"10.0.5.7\"
+# destination = \"10.20.3.20/32\"
+# action = \"alert\"          # allow, alert, deny
+# reason = \"why it is there\"
+# owner = \"who answers for it\"
+# ticket = \"CHG-17\"
+# expires = \"2099-12-01T00:00:00Z\"
+# window = \"sunday-night\"
+
+# A weekly time in which a rule holds.
+# [[window]]
+# name = \"sunday-night\"
+# days = [\"sun\"]            # the days on which it begins
+# from = \"22:00\"
+# to = \"04:00\"
+# timezone = \"utc\"          # or \"local\"
 ",
             fallback = capture.allow_fallback,
             tunnels = capture.tunnels,

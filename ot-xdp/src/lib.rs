@@ -10,6 +10,7 @@ pub mod event;
 pub mod gate;
 pub mod object;
 pub mod pipeline;
+pub mod policy;
 pub mod sink;
 pub mod source;
 pub mod sys;

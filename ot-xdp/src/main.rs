@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Command::Run(a) => command::run::run(a),
         Command::Replay(a) => command::replay::run(a),
         Command::Check(a) => command::check::run(a),
+        Command::Policy { command } => command::policy::run(command),
+        Command::Explain(a) => command::policy::explain(a),
         Command::Doctor(a) => command::doctor::run(a),
         Command::Schema(a) => command::schema::run(a),
         Command::Detach => command::detach::run(),

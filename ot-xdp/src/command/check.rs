@@ -5,20 +5,26 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use jiff::Timestamp;
 use ot_xdp_common::classify::{Bindings, Table};
 use ot_xdp_common::proto::Proto;
 
 use super::doctor::{map_memory, mebibytes, possible_cpus};
 use crate::bindings::BindingTable;
 use crate::cli::{CheckArgs, ModeArg};
-use crate::config::{Config, number_text, numbers, time};
+use crate::config::{Config, ConfigError, number_text, numbers, time};
+use crate::policy::Policy;
 
 /// Checks a file and says in a few sentences what it means.
 ///
 /// # Errors
 /// What is wrong in the file ([`crate::config::ConfigError`], exit code 2), or nobody takes the output.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load_any_policy(&args.config)?;
+    let (_, problems) = Policy::read(&config, Timestamp::now());
+    if !problems.is_empty() {
+        return Err(ConfigError::Policy { file: args.config.clone(), problems }.into());
+    }
     let text = meaning(&args.config, &config, possible_cpus());
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -34,7 +40,7 @@ pub fn defaults() -> Result<ExitCode> {
 }
 
 fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
-    let Config { sensor, capture, counters, events, binding, operation } = config;
+    let Config { sensor, capture, counters, events, binding, operation, .. } = config;
     let mut lines = vec![format!("{} is valid.", file.display())];
     lines.push(if capture.interfaces.is_empty() {
         format!("The sensor `{}` listens on the interfaces that `ot-xdp run --interface` names.", sensor.name)
@@ -82,6 +88,16 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
     for o in operation {
         let change = if o.state_changing { "changes" } else { "does not change" };
         lines.push(format!("{} is of the class {} here and {change} the state.", o.function.path, o.class.word()));
+    }
+    if let Ok(Some(policy)) = Policy::from_config(config) {
+        let preset = policy.preset.map_or("no preset".to_owned(), |p| format!("the preset {}", p.word()));
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let zones = count(policy.zones.len().saturating_sub(1), "zone");
+        let rules = count(config.rule.len(), "rule");
+        lines.push(format!(
+            "Its policy has {preset}, {zones} and {rules}; `ot-xdp policy show --config {}` reads it out.",
+            file.display()
+        ));
     }
     lines.join("\n") + "\n"
 }

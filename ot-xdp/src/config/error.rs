@@ -1,6 +1,9 @@
 //! What can be wrong with a configuration: where, why, and what to do.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use crate::policy::Problem;
 
 /// An error of the configuration; the program ends with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,4 +44,22 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// The policy is wrong.
+    #[error("{}", problems_text(file, problems))]
+    Policy {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, by line.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One line a problem.
+fn problems_text(file: &Path, problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        let at = if problem.line == 0 { String::new() } else { format!(":{}", problem.line) };
+        let _ = writeln!(text, "{}{at}: {}", file.display(), problem.reason);
+    }
+    text + "`ot-xdp config` prints every key and what it takes."
 }

@@ -63,7 +63,7 @@ fn function<'de, D: Deserializer<'de>>(d: D) -> Result<SiteFunction, D::Error> {
 
 /// The codes whose path this is. Paths are not made to be read back: what the protocol lists is looked through and all
 /// short codes; then what differs from a listed code in one octet, so that codes outside the tables are found as well.
-fn find(path: &str) -> Result<SiteFunction, String> {
+pub(crate) fn find(path: &str) -> Result<SiteFunction, String> {
     let written = "write it as in events, like `modbus:91` (`ot-xdp schema operations`)";
     let Some((name, _)) = path.split_once(':') else {
         return Err(format!("`{path}` names no function; {written}"));

@@ -15,6 +15,7 @@ use super::operation::{self, SiteOperation};
 use super::{Capture, Config, ConfigError, Counters, Events, Sensor, SiteBinding};
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, duration};
+use crate::policy::{PolicySection, RuleEntry, WindowEntry, ZoneEntry};
 
 /// Flow keys that can be asked for: below, a small plant would overflow; above, a host would run out of memory.
 pub const FLOWS_RANGE: RangeInclusive<u32> = 1_000..=4_000_000;
@@ -39,10 +40,14 @@ struct File {
     events: Events,
     binding: Vec<Spanned<SiteBinding>>,
     operation: Vec<Spanned<SiteOperation>>,
+    policy: Option<Spanned<PolicySection>>,
+    zone: Vec<Spanned<ZoneEntry>>,
+    rule: Vec<Spanned<RuleEntry>>,
+    window: Vec<Spanned<WindowEntry>>,
 }
 
 /// Reads and checks the text of a file.
-pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let at = |span: Range<usize>, reason: String| {
         let (line, column) = place(text, span.start);
         ConfigError::File { file: file.to_owned(), line, column, reason }
@@ -55,7 +60,20 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let operation: Vec<SiteOperation> = read.operation.into_iter().map(Spanned::into_inner).collect();
     operation::check(&operation).map_err(|(entry, reason)| at(spans.get(entry).cloned().unwrap_or(0..0), reason))?;
     let File { sensor, capture, counters, events, .. } = read;
-    Ok(Config { sensor, capture, counters, events, binding, operation })
+    let policy = read.policy.map(|s| lined(s, text, |entry: &mut PolicySection, line| entry.line = line));
+    let zone = read.zone.into_iter().map(|s| lined(s, text, |entry: &mut ZoneEntry, line| entry.line = line)).collect();
+    let rule = read.rule.into_iter().map(|s| lined(s, text, |entry: &mut RuleEntry, line| entry.line = line)).collect();
+    let window =
+        read.window.into_iter().map(|s| lined(s, text, |entry: &mut WindowEntry, line| entry.line = line)).collect();
+    Ok(Config { sensor, capture, counters, events, binding, operation, policy, zone, rule, window })
+}
+
+/// An entry that knows its line.
+fn lined<T>(entry: Spanned<T>, text: &str, set: impl Fn(&mut T, usize)) -> T {
+    let (line, _) = place(text, entry.span().start);
+    let mut entry = entry.into_inner();
+    set(&mut entry, line);
+    entry
 }
 
 /// Line and column, from 1, of an octet of the text.

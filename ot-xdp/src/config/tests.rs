@@ -40,13 +40,17 @@ fn the_commented_lines_are_valid_too() {
     let text: Vec<String> = Config::defaults_toml()
         .lines()
         .map(|l| match l.strip_prefix("# ") {
-            Some(key) if key.starts_with("[[") || key.contains(" = ") => key.to_owned(),
+            Some(key) if key.starts_with('[') || key.contains(" = ") => key.to_owned(),
             _ => l.to_owned(),
         })
         .collect();
     let config = parse(&text.join("\n")).unwrap();
     assert_eq!(config.sensor.name, "cell-7");
     assert_eq!((config.binding.len(), config.operation.len()), (1, 1));
+    assert_eq!((config.zone.len(), config.rule.len(), config.window.len()), (1, 1, 1));
+    assert!(config.policy.is_some());
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(Policy::read(&config, now).1, []);
 }
 
 #[test]
