@@ -29,7 +29,9 @@ impl Armed {
         let mut kernel = Kernel::load(&options).expect("loads");
         kernel.name_port(LO, "lo");
         let (it, ot) = if port == "it" { ("lo", "other") } else { ("other", "lo") };
-        let plan = simple::plan(&[it.to_owned()], &[ot.to_owned()], &[(LO, "lo".to_owned())]);
+        let plan =
+            simple::plan(&[it.to_owned()], &[ot.to_owned()], &[(LO, "lo".to_owned()), (LO + 1, "other".to_owned())])
+                .expect("policy");
         let mut gate = Gate::start(&mut kernel, plan, std::time::Duration::from_secs(600)).expect("policy");
         gate.set_mode(&mut kernel, Mode::Enforce, None).expect("armed");
         Armed { kernel, _gate: gate, cpu }

@@ -121,9 +121,10 @@ pub struct GateArgs {
     /// Undo the arming (mode enforce) after this time unless it is confirmed with SIGUSR1.
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub confirm_within: Option<Duration>,
-    /// Age of the loader's last sign of life at which the kernel passes everything by itself.
-    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "2s")]
-    pub dead_man: Duration,
+    /// Age of the loader's last sign of life at which the kernel passes everything by itself; 2s where the policy does not
+    /// say another time.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub dead_man: Option<Duration>,
 }
 
 /// Modes of a gateway.

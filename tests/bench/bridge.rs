@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Result<Value> {
     let mut rig = Rig::load(&options.object, true)?;
     let ports = PORTS.map(|name| index(name).map(|i| (i, name.to_owned())));
     let ports: Vec<(u32, String)> = ports.into_iter().collect::<Result<_>>()?;
-    let plan = simple::plan(&[PORTS[0].to_owned()], &[PORTS[1].to_owned()], &ports);
+    let plan = simple::plan(&[PORTS[0].to_owned()], &[PORTS[1].to_owned()], &ports)?;
     let mut gate = Gate::start(&mut rig.ours, plan, Duration::from_secs(3600))?;
     let frame = tcp(502, &MODBUS_READ);
     let from = index("ga")?;

@@ -8,10 +8,12 @@ use anyhow::{Result, bail};
 use ot_xdp_common::policy::Mode;
 
 use crate::cli::{GateArgs, GateMode};
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::event::{Event, ecs};
-use crate::gate::{Gate, Plan, simple};
+use crate::gate::{DEAD_MAN, Gate, Plan};
+use crate::policy::{Now, Policy, Problem};
 use crate::source::kernel::Kernel;
+use crate::sys::clock;
 use crate::sys::link::Link;
 
 /// How often the gate beats and reports.
@@ -20,9 +22,29 @@ pub const TICK: Duration = Duration::from_millis(100);
 /// What the operator asked for, and the gate that does it.
 pub struct Gateway {
     args: GateArgs,
+    policy: Policy,
+    /// When a window of the policy begins or ends, and it has to be compiled again; monotonic.
+    renew_ns: Option<u64>,
     gate: Option<Gate>,
     /// Ports as of the last look, by name.
     known: BTreeMap<String, u32>,
+}
+
+/// The policy of the configuration, or the one between the ports of the command line.
+fn policy(args: &GateArgs, config: &Config) -> Result<Policy> {
+    let lines = |problems: Vec<Problem>| {
+        let all: Vec<String> = problems.iter().map(|p| format!("line {}: {}", p.line, p.reason)).collect();
+        ConfigError::Option { option: "--config", reason: all.join("; ") }
+    };
+    match Policy::from_config(config).map_err(lines)? {
+        Some(_) if !args.it_ports.is_empty() || !args.ot_ports.is_empty() => {
+            let reason =
+                "the configuration has zones and a policy: name the ports there, with `ports` of a zone".to_owned();
+            Err(ConfigError::Option { option: "--it-port, --ot-port", reason }.into())
+        }
+        Some(policy) => Ok(policy),
+        None => Ok(Policy::simple(&args.it_ports, &args.ot_ports)),
+    }
 }
 
 impl Gateway {
@@ -30,7 +52,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Options that contradict each other.
-    pub fn new(args: &GateArgs) -> Result<Option<Gateway>> {
+    pub fn new(args: &GateArgs, config: &Config) -> Result<Option<Gateway>> {
         let wrong = |option: &'static str, reason: &str| ConfigError::Option { option, reason: reason.to_owned() };
         if args.bridge.is_none() && args.it_ports.is_empty() && args.ot_ports.is_empty() {
             if args.mode != GateMode::Monitor {
@@ -42,13 +64,18 @@ impl Gateway {
         if let Some(both) = args.it_ports.iter().find(|p| args.ot_ports.contains(p)) {
             return Err(wrong("--ot-port", &format!("`{both}` is an --it-port as well")).into());
         }
-        if args.mode != GateMode::Monitor && args.ot_ports.is_empty() {
+        let policy = policy(args, config)?;
+        if args.mode != GateMode::Monitor
+            && args.ot_ports.is_empty()
+            && policy.preset.is_some()
+            && config.policy.is_none()
+        {
             return Err(wrong("--ot-port", "none given: there would be nothing to protect").into());
         }
         if args.confirm_within.is_some() && args.mode != GateMode::Enforce {
             return Err(wrong("--confirm-within", "only an arming (--mode enforce) is confirmed").into());
         }
-        Ok(Some(Gateway { args: args.clone(), gate: None, known: BTreeMap::new() }))
+        Ok(Some(Gateway { args: args.clone(), policy, renew_ns: None, gate: None, known: BTreeMap::new() }))
     }
 
     /// Ports to watch: those of the bridge, or those that were named.
@@ -61,8 +88,52 @@ impl Gateway {
         links.iter().filter(|l| is_port(l)).map(|l| (l.index, l.name.clone())).collect()
     }
 
-    fn plan(&self, ports: &[(u32, String)]) -> Plan {
-        simple::plan(&self.args.it_ports, &self.args.ot_ports, ports)
+    fn plan(&mut self, ports: &[(u32, String)]) -> Result<Plan> {
+        let compiled = self.policy.compile(Now::read(), ports)?;
+        self.renew_ns = compiled.renew_ns;
+        Ok(compiled.plan(&self.policy))
+    }
+
+    fn port_list(&self) -> Vec<(u32, String)> {
+        self.known.iter().map(|(name, index)| (*index, name.clone())).collect()
+    }
+
+    /// Puts another policy in force, that of a configuration read again. A bad one leaves the old one as it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn reload(&mut self, kernel: &mut Kernel, config: Result<Config, ConfigError>) -> Result<Event> {
+        let new = config.map_err(anyhow::Error::from).and_then(|c| policy(&self.args, &c));
+        let new = match new {
+            Ok(new) => new,
+            Err(e) => {
+                let reason = format!("the new policy is refused, the old one stays in force: {e:#}");
+                tracing::error!("{reason}");
+                let Some(gate) = &self.gate else { bail!("the gate was not begun") };
+                return Ok(gate.audit("policy-load", false, reason, None));
+            }
+        };
+        self.policy = new;
+        self.renew(kernel).await
+    }
+
+    /// Compiles the policy again and puts it in force.
+    async fn renew(&mut self, kernel: &mut Kernel) -> Result<Event> {
+        let ports = self.port_list();
+        let plan = self.plan(&ports)?;
+        let Some(gate) = &mut self.gate else { bail!("the gate was not begun") };
+        Ok(gate.replace(kernel, plan).await?)
+    }
+
+    /// Compiles the policy again when one of its windows begins or ends.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn follow_windows(&mut self, kernel: &mut Kernel) -> Result<Option<Event>> {
+        if self.renew_ns.is_none_or(|at| clock::monotonic_ns() < at) {
+            return Ok(None);
+        }
+        Ok(Some(self.renew(kernel).await?))
     }
 
     /// Puts the policy in force, without refusing anything yet.
@@ -85,8 +156,9 @@ impl Gateway {
             }
         }
         self.known = ports.iter().map(|(index, name)| (name.clone(), *index)).collect();
-        let plan = self.plan(&ports);
-        self.gate = Some(Gate::start(kernel, plan, self.args.dead_man)?);
+        let plan = self.plan(&ports)?;
+        let dead_man = self.args.dead_man.or(self.policy.dead_man).unwrap_or(DEAD_MAN);
+        self.gate = Some(Gate::start(kernel, plan, dead_man)?);
         Ok(())
     }
 
@@ -141,7 +213,7 @@ impl Gateway {
         }
         let gone: Vec<String> = self.known.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
         let come: Vec<String> = now.keys().filter(|name| !self.known.contains_key(*name)).cloned().collect();
-        let plan = self.plan(&ports);
+        let plan = self.plan(&ports)?;
         let mut events = Vec::new();
         if let Some(gate) = &mut self.gate {
             gate.set_ports(kernel, plan.tables.ports)?;

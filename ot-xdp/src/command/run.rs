@@ -37,7 +37,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     if let Some(why) = super::doctor::unsupported_kernel() {
         bail!(why);
     }
-    let gateway = Gateway::new(&args.gate)?;
+    let gateway = Gateway::new(&args.gate, &config)?;
     if config.capture.interfaces.is_empty() && gateway.is_none() {
         let reason = "none given; `ot-xdp doctor` lists the interfaces of this host and what they can do".to_owned();
         return Err(ConfigError::Option { option: "--interface", reason }.into());
@@ -45,9 +45,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
-    runtime.block_on(async move {
+    runtime.block_on(async {
         let mut sensor = Sensor::start(&config, gateway).await?;
-        let result = sensor.watch(args.duration).await;
+        let result = sensor.watch(args).await;
         sensor.stop();
         if summary {
             pipeline::summary(sensor.pipeline.totals(), &mut std::io::stderr().lock())?;
@@ -134,10 +134,12 @@ impl Sensor {
     }
 
     /// Until the time is over or a signal comes.
-    async fn watch(&mut self, duration: Option<Duration>) -> Result<()> {
+    async fn watch(&mut self, args: &RunArgs) -> Result<()> {
+        let duration = args.duration;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut confirmed = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
+        let mut reload = signal(SignalKind::user_defined2()).context("cannot listen for SIGUSR2")?;
         let mut links = link::watch()?;
         let mut gate = interval(super::gate::TICK);
         gate.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -158,7 +160,11 @@ impl Sensor {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 () = sleep_until(end) => break,
-                _ = gate.tick(), if self.gateway.is_some() => self.gate(false)?,
+                _ = gate.tick(), if self.gateway.is_some() => {
+                    self.gate(false)?;
+                    self.follow_windows().await?;
+                }
+                _ = reload.recv() => self.reload(args).await?,
                 _ = confirmed.recv() => self.confirm()?,
                 _ = tick.tick() => self.interval()?,
                 _ = ring.tick() => {
@@ -182,6 +188,19 @@ impl Sensor {
         let events = gateway.tick(&mut self.kernel, all)?;
         self.pipeline.set_mode(gateway.event_mode());
         Ok(self.pipeline.gate(events)?)
+    }
+
+    async fn follow_windows(&mut self) -> Result<()> {
+        let Some(gateway) = &mut self.gateway else { return Ok(()) };
+        let event = gateway.follow_windows(&mut self.kernel).await?;
+        Ok(self.pipeline.gate(event.into_iter().collect())?)
+    }
+
+    /// Reads the configuration again for its policy; everything else in it takes effect at the next start.
+    async fn reload(&mut self, args: &RunArgs) -> Result<()> {
+        let Some(gateway) = &mut self.gateway else { return Ok(()) };
+        let event = gateway.reload(&mut self.kernel, Config::for_run(args)).await?;
+        Ok(self.pipeline.gate(vec![event])?)
     }
 
     fn confirm(&mut self) -> Result<()> {

@@ -224,13 +224,16 @@ fn gate_ports(c: &Compiled, ports: &[(u32, String)]) -> Vec<GatePort> {
         c.macs.iter().map(|(_, zone)| *zone).chain(c.prefixes.iter().map(|(_, _, zone)| *zone)).collect();
     let by_vlan = c.vlans.iter().map(|(_, zone)| *zone);
     let known: BTreeSet<u8> = addressed.iter().copied().chain(by_vlan).chain([0]).collect();
+    let is_plant = |n: u8| c.zones.get(usize::from(n)).is_some_and(|z| z.side == Side::Ot);
     let port = |(ifindex, name): &(u32, String)| {
         let zone = zone_of(name);
         let others = ports.iter().filter(|(_, other)| other != name).map(|(_, other)| zone_of(other));
         // Ports without a zone, and further ports of the own one, do not make it doubtful where a frame goes: what may
         // go to the plant is judged as going there.
         let others: BTreeSet<u8> = others.filter(|z| *z != 0 && *z != zone).collect();
-        let beyond = if others.len() == 1 { others.first().copied().unwrap_or(0) } else { 0 };
+        let plant: BTreeSet<u8> = others.iter().copied().filter(|z| is_plant(*z)).collect();
+        let only = |zones: &BTreeSet<u8>| if zones.len() == 1 { zones.first().copied() } else { None };
+        let beyond = only(&others).or_else(|| only(&plant)).unwrap_or(0);
         let from = |n: u8| if zone != 0 { n == zone } else { known.contains(&n) };
         let to = |n: u8| n == beyond || addressed.contains(&n);
         let judged = c.rows.keys().any(|index| from((index >> 11 & 15) as u8) && to((index >> 7 & 15) as u8));

@@ -6,8 +6,8 @@ use ot_xdp_common::flags;
 use ot_xdp_common::frame::{Frame, TCP};
 use ot_xdp_common::op::Op;
 use ot_xdp_common::policy::{
-    Action, CONDITIONS, Condition, GatePort, Head, Net, Row, Rule, Side, Subject, by, conditions, judge, kind_number,
-    row,
+    Action, CONDITIONS, Condition, GatePort, Head, Net, Row, Rule, Side, Subject, believed, by, conditions, judge,
+    kind_number, row,
 };
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::walk::Walk;
@@ -147,12 +147,13 @@ impl Compiled {
         if tcp && f.off >= f.end {
             return Vec::new();
         }
-        let mut bits = conditions(outcome as u32, w.flags, tcp);
+        let mut bits = conditions(outcome as u32, w, tcp);
         if way.spoofed {
             bits |= 1 << Condition::Spoofed as u32;
         }
         let found = Condition::ALL.into_iter().filter(|c| bits >> *c as u32 & 1 != 0).map(What::Condition);
-        let all = found.chain(w.ops().iter().copied().map(What::Operation));
+        let operations = if believed(outcome as u32, w.root) { w.ops() } else { &[] };
+        let all = found.chain(operations.iter().copied().map(What::Operation));
         all.map(|what| Judgement { what, rule: self.judge_one(what, f, way, now_ns) }).collect()
     }
 

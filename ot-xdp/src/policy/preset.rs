@@ -56,7 +56,7 @@ impl Preset {
         match self {
             Preset::Observe => lines.kinds(STATE_CHANGING | program, Action::Alert, WHY_REPORT),
             Preset::ProtectWrites => {
-                lines.kinds(STATE_CHANGING, Action::Deny, WHY_CHANGE);
+                lines.kinds(industrial(STATE_CHANGING), Action::Deny, WHY_CHANGE);
                 lines.conditions(Condition::Unparsed, Action::Deny);
             }
             Preset::ProtectProgram => {
@@ -79,6 +79,12 @@ impl Preset {
         }
         lines.all
     }
+}
+
+/// Without the classes of IT protocols (a controller's web page, SSH, FTP): what is done through them cannot be read, and
+/// refusing all of it is [`Preset::Strict`].
+fn industrial(kinds: u64) -> u64 {
+    [Class::RemoteAdmin, Class::FileTransfer, Class::Infrastructure].iter().fold(kinds, |bits, c| bits & !class(*c))
 }
 
 /// Both kinds of a class: the one that changes the state and the one that does not.
