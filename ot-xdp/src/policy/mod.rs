@@ -8,9 +8,10 @@
 //! |---|---|---|---|---|
 //! | program-download | alert | deny if state-changing | deny | deny |
 //! | state-changing control, config, file, auth | alert | deny | deny | deny |
-//! | other state-changing operations | alert | deny | alert | deny |
+//! | other state-changing operations of industrial protocols | alert | deny | alert | deny |
+//! | remote-admin, file-transfer, infrastructure that may change something (SSH, HTTP, FTP, ...) | alert | | alert | deny |
 //! | read, discovery, session, diagnostic, response, cyclic-io | | | | |
-//! | everything else: unknown, encrypted, remote-admin, file-transfer, ... | | | | deny |
+//! | everything else: unknown, encrypted, ... | | | | deny |
 //! | state-changing operations from `dmz` | | | | deny |
 //! | malformed, fragment, unaligned, beyond-limits, overlap, spoofed | | deny | deny | deny |
 //! | unparsed | | deny | alert | deny |

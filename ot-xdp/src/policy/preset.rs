@@ -83,7 +83,7 @@ impl Preset {
 
 /// Without the classes of IT protocols (a controller's web page, SSH, FTP): what is done through them cannot be read, and
 /// refusing all of it is [`Preset::Strict`].
-fn industrial(kinds: u64) -> u64 {
+pub fn industrial(kinds: u64) -> u64 {
     [Class::RemoteAdmin, Class::FileTransfer, Class::Infrastructure].iter().fold(kinds, |bits, c| bits & !class(*c))
 }
 

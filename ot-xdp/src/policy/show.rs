@@ -8,6 +8,7 @@ use ot_xdp_common::proto::Proto;
 use serde_json::{Value, json};
 
 use super::line::{ALL, Line, STATE_CHANGING, What};
+use super::preset::industrial;
 use super::resolve::Zone;
 use super::values::{mac_text, side_word};
 use super::{Policy, Refuse};
@@ -93,6 +94,9 @@ fn operations(kinds: u64) -> String {
     let both = |c: &Class| has(*c, true) && has(*c, false);
     if all.iter().all(both) {
         return "every operation".to_owned();
+    }
+    if kinds == industrial(STATE_CHANGING) {
+        return "every state-changing operation of an industrial protocol".to_owned();
     }
     let words = |list: Vec<&Class>| list.iter().map(|c| c.word()).collect::<Vec<_>>().join(", ");
     if kinds & STATE_CHANGING == STATE_CHANGING {

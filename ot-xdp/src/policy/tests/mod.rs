@@ -116,9 +116,10 @@ fn truth(p: Preset, from: Side, to: Side, class: Class, changing: bool) -> Actio
         class,
         Class::Read | Class::Discovery | Class::Session | Class::Diagnostic | Class::Response | Class::CyclicIo
     );
+    let of_it = matches!(class, Class::RemoteAdmin | Class::FileTransfer | Class::Infrastructure);
     match p {
         Preset::Observe if outside && (changing || program) => Action::Alert,
-        Preset::ProtectWrites if outside && changing => Action::Deny,
+        Preset::ProtectWrites if outside && changing && !of_it => Action::Deny,
         Preset::ProtectProgram if outside && (program || settings && changing) => Action::Deny,
         Preset::ProtectProgram if outside && changing => Action::Alert,
         Preset::Strict if outside && (changing || !looking) => Action::Deny,

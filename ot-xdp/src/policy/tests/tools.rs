@@ -15,7 +15,7 @@ fn a_policy_can_be_read_aloud() {
         "Zone dmz is on the side dmz, Purdue level 3.5: 10.5.0.0/16.",
         "From office to plant:",
         "allows the operations write, control of modbus of the unit 3 at the addresses 0 to 99: r (o).",
-        "protect-writes/1 denies every state-changing operation: ",
+        "protect-writes/1 denies every state-changing operation of an industrial protocol: ",
         "Everything else passes.",
         "is dropped",
     ] {
