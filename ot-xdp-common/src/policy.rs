@@ -111,7 +111,8 @@ pub struct Control {
     pub confirm_ns: u64,
     /// [`Mode`].
     pub mode: u32,
-    /// Generation in use, 0 or 1.
+    /// Generation in use. The number only grows, so that what was found by an older one is known as such; its lowest bit
+    /// says which of the two tables.
     pub generation: u32,
 }
 
@@ -409,6 +410,49 @@ pub fn conditions(outcome: u32, w: &Walk, tcp: bool) -> u32 {
     bits
 }
 
+/// Zones of a frame, and the generation that they were found by: in 22 bits its number, in four each the source's and the
+/// destination's zone, then whether the source address is spoofed, and 1 when anything is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Zones(pub u32);
+
+impl Zones {
+    const MARK: u32 = (1 << 22) - 1;
+    const SPOOFED: u32 = 1 << 30;
+    const KNOWN: u32 = 1 << 31;
+
+    /// What was found.
+    #[inline(always)]
+    pub const fn new(generation: u32, from: u32, to: u32, spoofed: bool) -> Zones {
+        let spoofed = if spoofed { Zones::SPOOFED } else { 0 };
+        Zones(generation & Zones::MARK | (from & 15) << 22 | (to & 15) << 26 | spoofed | Zones::KNOWN)
+    }
+
+    /// Was it found by this generation?
+    #[inline(always)]
+    pub const fn is_of(self, generation: u32) -> bool {
+        (self.0 ^ generation) & Zones::MARK == 0 && self.0 & Zones::KNOWN != 0
+    }
+
+    /// Source zone.
+    #[inline(always)]
+    pub const fn from(self) -> u32 {
+        self.0 >> 22 & 15
+    }
+
+    /// Destination zone.
+    #[inline(always)]
+    pub const fn to(self) -> u32 {
+        self.0 >> 26 & 15
+    }
+
+    /// Does the source address belong to an OT zone, and did it come in elsewhere?
+    #[inline(always)]
+    pub const fn is_spoofed(self) -> bool {
+        self.0 & Zones::SPOOFED != 0
+    }
+}
+
 /// What is remembered of a direction of a TCP connection; the slot is that of [`crate::stream`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -417,9 +461,8 @@ pub struct Conduit {
     pub check: u64,
     /// 1 when an operation was refused: nothing passes until the next SYN. Two more for each segment that was changed.
     pub blocked: u32,
-    /// Generation plus one, source zone, destination zone from the lowest octet on, then bits of the gate; 0 when not
-    /// known.
-    pub zones: u32,
+    /// [`Zones`] of the flow.
+    pub zones: Zones,
     /// Sequence number of the first octet of a segment that was dropped and not sent again since.
     pub hole: u32,
     /// 1 when there is such a segment.

@@ -11,13 +11,13 @@ use ot_xdp_common::limits::OPS;
 use ot_xdp_common::op::{Op, Tag};
 use ot_xdp_common::policy::{
     Action, CONDITIONS, Condition, Conduit, Control, Denial, DenialKey, Done, GatePort, Head, Mode, NO_OPERATION, Side,
-    Subject, Verdict, believed, by, conditions, judge_by, kind_number,
+    Subject, Verdict, believed, by, conditions, judge_by, kind_number, Zones,
 };
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream;
 use ot_xdp_common::wire::{JUDGE, REFUSE, Scratch};
 
-use crate::{count, jump, maps, verdict};
+use crate::{count, jump, maps, opaque, verdict};
 
 /// What happens to a frame that was counted.
 #[inline(always)]
@@ -35,8 +35,6 @@ pub fn verdict(ctx: *mut xdp_md, ifindex: u32) -> u32 {
 
 /// SYN in the flags octet of TCP (RFC 9293 cl. 3.1).
 const SYN: u8 = 2;
-/// Bit of [`Conduit::zones`]: the source address belongs to an OT zone and came in elsewhere.
-const SPOOFED: u32 = 1 << 24;
 /// What [`judge_one`] calls the first condition.
 const FIRST_CONDITION: u32 = OPS as u32;
 
@@ -64,16 +62,18 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
         if f.off >= f.end {
             return verdict::pass();
         }
-        if k.zones & 0xFF != generation + 1 {
-            k.zones = find(f, generation, head, port);
+        if !k.zones.is_of(c.generation) {
+            k.zones = find(f, c.generation, head, port);
         }
         zones = k.zones;
         flow = Some(k);
     } else {
-        zones = find(f, generation, head, port);
+        zones = find(f, c.generation, head, port);
     }
-    v.from = zones >> 8 & 0xFF;
-    v.to = zones >> 16 & 0xFF;
+    // The verifier is to forget which way the zones were found: it would follow each on its own.
+    let zones = Zones(opaque::forget(zones.0, s.outcome));
+    v.from = zones.from();
+    v.to = zones.to();
     if let Some(k) = flow.as_mut()
         && k.blocked != 0
     {
@@ -88,7 +88,7 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
     if tcp && maps::stream(slot).is_some_and(|known| stream::is_guess(known)) {
         bits |= 1 << Condition::Unaligned as u32;
     }
-    if zones & SPOOFED != 0 {
+    if zones.is_spoofed() {
         bits |= 1 << Condition::Spoofed as u32;
     }
     if let Some(k) = flow.as_mut()
@@ -199,10 +199,11 @@ fn armed(c: &Control, now_ns: u64) -> bool {
         && (c.confirm_ns == 0 || now_ns < c.confirm_ns)
 }
 
-/// Zones of a frame in the form of [`Conduit::zones`]. Of the source in this order of trust: ingress port, VLAN, MAC,
+/// Zones of a frame. Of the source in this order of trust: ingress port, VLAN, MAC,
 /// longest prefix; of the destination: MAC, longest prefix, what lies behind the other ports.
 #[inline(always)]
-fn find(f: &Frame, generation: u32, head: &Head, port: &GatePort) -> u32 {
+fn find(f: &Frame, number: u32, head: &Head, port: &GatePort) -> Zones {
+    let generation = number & 1;
     let (mut from, mut to, mut source) = (port.zone as u32, 0, 0);
     if from == 0 && head.by & by::VLAN != 0 {
         from = maps::zone_of_vlan(generation, f.vlan);
@@ -228,7 +229,7 @@ fn find(f: &Frame, generation: u32, head: &Head, port: &GatePort) -> u32 {
     let side = |zone: u32| (head.sides >> ((zone & 15) * 4)) as u32 & 15;
     let ot = Side::Ot as u32;
     let spoofed = side(source) == ot && side(from) != ot;
-    generation + 1 | from << 8 | to << 16 | if spoofed { SPOOFED } else { 0 }
+    Zones::new(number, from, to, spoofed)
 }
 
 /// Judges one operation of the frame in hand, or from [`FIRST_CONDITION`] on one of its conditions; the worst verdict

@@ -198,6 +198,9 @@ impl Gateway {
             found.map_or_else(|| ifindex.to_string().into(), |(name, _)| name.as_str().into())
         };
         events.extend(gate.report(kernel, name, all)?);
+        if all {
+            gate.make_room(kernel)?;
+        }
         Ok(events)
     }
 

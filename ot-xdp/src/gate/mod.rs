@@ -6,11 +6,11 @@
 mod heart;
 pub mod simple;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ot_xdp_common::policy::{Control, DenialKey, GatePort, Mode};
+use ot_xdp_common::policy::{Control, DENIALS, DenialKey, GatePort, Mode};
 
 use heart::Heart;
 
@@ -22,6 +22,9 @@ use crate::sys::clock;
 pub const DEAD_MAN: Duration = Duration::from_secs(2);
 /// How long a generation rests before it is written again: no frame is judged by it any more.
 const REST: Duration = Duration::from_millis(100);
+
+/// Records of denials at which the older half goes.
+const MANY: usize = DENIALS as usize * 3 / 4;
 
 /// A policy ready for the kernel, with what people want to know of it.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +66,10 @@ impl Gate {
     /// When the kernel refuses.
     pub fn start(kernel: &mut Kernel, plan: Plan, dead_man: Duration) -> Result<Gate, KernelError> {
         kernel.write_policy(0, &plan.tables)?;
+        // Larger than any of a loader before this one: turning over takes longer than this clock's tick.
+        let generation = (clock::monotonic_ns() / (nanoseconds(REST) / 4)) as u32 & !1;
         let mut gate = Gate {
-            control: Control { beat_limit_ns: nanoseconds(dead_man), ..Control::default() },
+            control: Control { beat_limit_ns: nanoseconds(dead_man), generation, ..Control::default() },
             mode: Mode::Monitor,
             plans: [plan, Plan::default()],
             heart: Heart::start(kernel.take_beat()?)?,
@@ -143,13 +148,14 @@ impl Gate {
     /// When the kernel refuses; the old policy stays in force.
     pub async fn replace(&mut self, kernel: &mut Kernel, plan: Plan) -> Result<Event, KernelError> {
         tokio::time::sleep(REST.saturating_sub(self.turned_at.elapsed())).await;
-        let next = (self.control.generation + 1) & 1;
+        let next = self.control.generation.wrapping_add(1);
+        self.forget(kernel, |key| key.rule >> 8 & 1 == next & 1)?;
         kernel.write_policy(next, &plan.tables)?;
         let control = Control { generation: next, ..self.control };
         kernel.set_control(&control)?;
         self.control = control;
         self.turned_at = std::time::Instant::now();
-        if let Some(slot) = self.plans.get_mut(next as usize) {
+        if let Some(slot) = self.plans.get_mut(next as usize & 1) {
             *slot = plan;
         }
         let reason = format!("policy with {} rules in force", self.rules());
@@ -162,6 +168,10 @@ impl Gate {
     /// When the kernel refuses.
     pub fn set_ports(&mut self, kernel: &mut Kernel, ports: Vec<GatePort>) -> Result<(), KernelError> {
         kernel.write_gate_ports(self.control.generation, &ports)?;
+        // The same tables under a new number: what lies behind a port may be another zone now.
+        let control = Control { generation: self.control.generation.wrapping_add(2), ..self.control };
+        kernel.set_control(&control)?;
+        self.control = control;
         if let Some(plan) = self.plans.get_mut(self.control.generation as usize & 1) {
             plan.tables.ports = ports;
         }
@@ -199,6 +209,31 @@ impl Gate {
         }
         events.sort_by_key(|(at, _)| *at);
         Ok(events.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// Makes room: records of the oldest frames go when there are many, and are reported again should they come back.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn make_room(&mut self, kernel: &mut Kernel) -> Result<(), KernelError> {
+        if self.reported.len() < MANY {
+            return Ok(());
+        }
+        let mut ages: Vec<u64> = kernel.denials()?.iter().map(|(_, record)| record.last_ns).collect();
+        ages.sort_unstable();
+        let Some(median) = ages.get(ages.len() / 2).copied() else { return Ok(()) };
+        let old: HashSet<DenialKey> =
+            kernel.denials()?.into_iter().filter(|(_, r)| r.last_ns <= median).map(|(key, _)| key).collect();
+        self.forget(kernel, |key| old.contains(key))
+    }
+
+    fn forget(&mut self, kernel: &mut Kernel, which: impl Fn(&DenialKey) -> bool) -> Result<(), KernelError> {
+        let gone: Vec<DenialKey> = self.reported.keys().filter(|key| which(key)).copied().collect();
+        for key in gone {
+            kernel.forget_denial(&key)?;
+            self.reported.remove(&key);
+        }
+        Ok(())
     }
 
     /// Rules in force.

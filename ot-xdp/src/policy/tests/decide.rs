@@ -232,6 +232,16 @@ fn a_permit_stands_in_front_and_ends() {
 }
 
 #[test]
+fn zones_of_a_flow_belong_to_one_generation() {
+    use ot_xdp_common::policy::Zones;
+    let z = Zones::new(77, 3, 15, true);
+    assert_eq!((z.from(), z.to(), z.is_spoofed(), z.is_of(77)), (3, 15, true, true));
+    // The same tables two policies later.
+    assert!(!z.is_of(79) && !z.is_of(76) && !Zones::default().is_of(0));
+    assert!(!Zones::new(0, 0, 0, false).is_spoofed() && Zones::new(0, 0, 0, false).is_of(0));
+}
+
+#[test]
 fn the_simple_gateway_protects_one_side() {
     let p = Policy::simple(&["p1".to_owned()], &["p2".to_owned()]);
     let ports = [(5, "p1".to_owned()), (6, "p2".to_owned()), (7, "p3".to_owned())];
