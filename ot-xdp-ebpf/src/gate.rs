@@ -30,7 +30,7 @@ pub fn verdict(ctx: *mut xdp_md, ifindex: u32) -> u32 {
     {
         jump::to::<JUDGE>(ctx);
     }
-    verdict::pass()
+    verdict::pass(ctx)
 }
 
 /// SYN in the flags octet of TCP (RFC 9293 cl. 3.1).
@@ -41,12 +41,12 @@ const FIRST_CONDITION: u32 = OPS as u32;
 /// Judges the frame in hand.
 #[inline(always)]
 pub fn judge(ctx: *mut xdp_md) -> u32 {
-    let Some(s) = maps::scratch() else { return verdict::pass() };
-    let Some(v) = maps::verdict() else { return verdict::pass() };
-    let Some(c) = maps::control() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
+    let Some(v) = maps::verdict() else { return verdict::pass(ctx) };
+    let Some(c) = maps::control() else { return verdict::pass(ctx) };
     let generation = c.generation & 1;
-    let Some(head) = maps::head(generation) else { return verdict::pass() };
-    let Some(port) = maps::gate_port(generation, s.ifindex) else { return verdict::pass() };
+    let Some(head) = maps::head(generation) else { return verdict::pass(ctx) };
+    let Some(port) = maps::gate_port(generation, s.ifindex) else { return verdict::pass(ctx) };
     *v = Verdict { now_ns: count::now(), generation, op: NO_OPERATION, ..Verdict::default() };
     let f = &s.frame;
     let tcp = f.l4 == TCP && f.flags & flags::FRAGMENT == 0;
@@ -55,12 +55,12 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
     // The same slot as the stream's.
     let (check, slot) = if tcp { stream::direction(f, s.ifindex) } else { (0, 0) };
     if tcp {
-        let Some(k) = maps::conduit(slot) else { return verdict::pass() };
+        let Some(k) = maps::conduit(slot) else { return verdict::pass(ctx) };
         if k.check != check || f.tcp & SYN != 0 {
             *k = Conduit { check, ..Conduit::default() };
         }
         if f.off >= f.end {
-            return verdict::pass();
+            return verdict::pass(ctx);
         }
         if !k.zones.is_of(c.generation) {
             k.zones = find(f, c.generation, head, port);
@@ -78,7 +78,7 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
         && k.blocked != 0
     {
         if !armed(c, v.now_ns) {
-            return verdict::pass();
+            return verdict::pass(ctx);
         }
         v.done = Done::Blocked as u32;
         count_port(s, v);
@@ -116,7 +116,7 @@ pub fn judge(ctx: *mut xdp_md) -> u32 {
         judge_one(i);
     }
     if v.rule == 0 {
-        return verdict::pass();
+        return verdict::pass(ctx);
     }
     decide(ctx, s, c, head, v, flow)
 }
@@ -165,7 +165,7 @@ fn decide(
         report(s, v);
     }
     if v.done != Done::Dropped as u32 && v.done != Done::Reset as u32 {
-        return verdict::pass();
+        return verdict::pass(ctx);
     }
     let Some(k) = flow else { return verdict::drop() };
     if whole {

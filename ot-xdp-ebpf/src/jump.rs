@@ -43,13 +43,13 @@ pub fn go_on_rarely(ctx: *mut xdp_md, s: &mut Scratch, next: Next) -> u32 {
             s.walk.flags |= s.frame.flags;
             s.outcome = outcome as u32;
             to::<COUNT>(ctx);
-            return verdict::pass();
+            return verdict::pass(ctx);
         }
     }
     // A program that is not there, or too many jumps: counted all the same.
     s.outcome = Outcome::Unparsed as u32;
     to::<COUNT>(ctx);
-    verdict::pass()
+    verdict::pass(ctx)
 }
 
 /// Jumps to the program of a protocol.

@@ -32,7 +32,7 @@ use crate::packet::Packet;
 #[xdp(frags)]
 pub fn ot_xdp(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let prepared = prepare(Packet::new(ctx), &mut s.frame, &mut s.walk, &mut Kernel { ctx });
     begin(ctx, s, prepared)
 }
@@ -41,7 +41,7 @@ pub fn ot_xdp(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn ot_ipv6_chain(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let packet = Packet::limited(ctx, s.frame.end);
     let prepared = prepare_ipv6_chain(packet, &mut s.frame, &mut s.walk, &mut Kernel { ctx });
     begin(ctx, s, prepared)
@@ -53,9 +53,9 @@ pub fn ot_ipv6_chain(ctx: XdpContext) -> u32 {
 pub fn ot_tunnel(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
     if !maps::opens_tunnels() {
-        return verdict::pass();
+        return verdict::pass(ctx);
     }
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let prepared = prepare_tunnel(Packet::new(ctx), &mut s.frame, &mut s.walk, &mut Kernel { ctx });
     begin(ctx, s, prepared)
 }
@@ -72,11 +72,11 @@ fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
         Prepared::Next(next) => jump::go_on(ctx, s, next),
         Prepared::Ipv6Chain => {
             jump::to::<IPV6_CHAIN>(ctx);
-            verdict::pass()
+            verdict::pass(ctx)
         }
         Prepared::Tunnel => {
             jump::to::<TUNNEL>(ctx);
-            verdict::pass()
+            verdict::pass(ctx)
         }
     }
 }
@@ -85,14 +85,14 @@ fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
 #[xdp(frags)]
 pub fn ot_next(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let env = &mut Kernel { ctx };
     let next = if next_candidate(Packet::new(ctx), &s.frame, &mut s.walk, env) {
         Next::Walk
     } else {
         s.outcome = walk::refused(&s.walk) as u32;
         jump::to::<LEAVE>(ctx);
-        return verdict::pass();
+        return verdict::pass(ctx);
     };
     jump::go_on(ctx, s, next)
 }
@@ -101,7 +101,7 @@ pub fn ot_next(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn ot_enter(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let packet = Packet::limited(ctx, s.frame.end);
     let next = stream::enter_unusual(packet, &s.frame, &mut s.walk, &mut Kernel { ctx });
     jump::go_on_rarely(ctx, s, next)
@@ -111,7 +111,7 @@ pub fn ot_enter(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn ot_leave(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let outcome = Outcome::from_code(s.outcome as u8).unwrap_or(Outcome::Unparsed);
     let env = &mut Kernel { ctx };
     let next = if stream::leave(&s.frame, &mut s.walk, outcome, env) {
@@ -126,7 +126,7 @@ pub fn ot_leave(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn ot_gather(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let packet = Packet::limited(ctx, s.frame.end);
     let next = stream::gather(packet, &s.frame, &mut s.walk, &mut Kernel { ctx });
     jump::go_on_rarely(ctx, s, next)
@@ -136,7 +136,7 @@ pub fn ot_gather(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn ot_count(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let outcome = confirmed(&s.frame, &mut s.walk, s.outcome, &mut Kernel { ctx });
     count::frame(ctx, s, outcome);
     gate::verdict(ctx, s.ifindex)
@@ -145,13 +145,13 @@ pub fn ot_count(ctx: XdpContext) -> u32 {
 /// Judges a frame by the policy, in a gate.
 #[xdp(frags)]
 pub fn ot_judge(ctx: XdpContext) -> u32 {
-    if maps::is_gate() { gate::judge(ctx.ctx) } else { verdict::pass() }
+    if maps::is_gate() { gate::judge(ctx.ctx) } else { verdict::pass(ctx.ctx) }
 }
 
 /// Turns a refused segment into a reset, in a gate.
 #[xdp(frags)]
 pub fn ot_refuse(ctx: XdpContext) -> u32 {
-    if maps::is_gate() { refuse::in_place(ctx.ctx) } else { verdict::pass() }
+    if maps::is_gate() { refuse::in_place(ctx.ctx) } else { verdict::pass(ctx.ctx) }
 }
 
 #[cfg(not(test))]

@@ -3,7 +3,8 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
 use ot_xdp_common::op::Kind;
@@ -118,6 +119,26 @@ static GATE_COUNTS: PerCpuArray<GateCount> = PerCpuArray::with_max_entries(PORT_
 /// Denials and alerts by conversation and rule.
 #[map]
 pub static DENIALS: HashMap<DenialKey, Denial> = HashMap::with_max_entries(DENIAL_ENTRIES, 0);
+
+/// The other interface of a pair, by interface index. Written by user space before anything is attached.
+#[map]
+static PAIRS: DevMapHash = DevMapHash::with_max_entries(1, 0);
+
+/// 1 when interfaces are paired; set at load time.
+#[unsafe(no_mangle)]
+static PAIR: Global<u32> = Global::new(0);
+
+/// Are interfaces paired?
+#[inline(always)]
+pub fn is_pair() -> bool {
+    PAIR.load() != 0
+}
+
+/// Sends the frame in hand to the other interface of the pair; to the stack where there is none.
+#[inline(always)]
+pub fn other_of_pair(ifindex: u32) -> u32 {
+    PAIRS.redirect(ifindex, xdp_action::XDP_PASS as u64).unwrap_or_else(|action| action)
+}
 
 /// 1 when the program is a gate; set at load time, so that a sensor's program has no trace of it.
 #[unsafe(no_mangle)]

@@ -21,25 +21,25 @@ use crate::{count, gate, jump, maps, verdict};
 /// The program of one protocol: first step, rest of the walk, what it means for the connection, count, pass.
 #[inline(always)]
 fn run<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     let packet = Packet::limited(ctx, s.walk.end);
     let first = P::step(packet, &mut s.walk);
     let outcome = match walk::drive(first, packet, &mut s.walk, &mut steps, P::TURNS) {
         Driven::Outcome(o) => o,
         Driven::Refused => {
             jump::to::<NEXT>(ctx);
-            return verdict::pass();
+            return verdict::pass(ctx);
         }
     };
     s.outcome = outcome as u32;
     if !stream::leave(&s.frame, &mut s.walk, outcome, &mut Kernel { ctx }) {
         jump::to::<LEAVE>(ctx);
-        return verdict::pass();
+        return verdict::pass(ctx);
     }
     s.walk.flags |= s.frame.flags;
     if !count::usual(ctx, s, outcome) {
         jump::to::<COUNT>(ctx);
-        return verdict::pass();
+        return verdict::pass(ctx);
     }
     gate::verdict(ctx, s.ifindex)
 }
@@ -55,7 +55,7 @@ fn window(w: &Walk) -> Option<Joined> {
 /// The program of one protocol for PDUs that came in pieces.
 #[inline(always)]
 fn run_joined<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
-    let Some(s) = maps::scratch() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
     // The frame is not read: the steps take their octets from the window.
     let unread = Packet::new(ctx);
     let first = steps.step(s.walk.root, unread, &mut s.walk);

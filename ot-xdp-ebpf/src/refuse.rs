@@ -21,10 +21,10 @@ const RST: u32 = 0x04;
 /// Changes the frame in hand. What cannot be changed is dropped.
 #[inline(always)]
 pub fn in_place(ctx: *mut xdp_md) -> u32 {
-    let Some(s) = maps::scratch() else { return verdict::pass() };
-    let Some(v) = maps::verdict() else { return verdict::pass() };
+    let Some(s) = maps::scratch() else { return verdict::pass(ctx) };
+    let Some(v) = maps::verdict() else { return verdict::pass(ctx) };
     if rewrite(ctx, &s.frame, v.reserved).is_some() {
-        return verdict::pass();
+        return verdict::pass(ctx);
     }
     if let Some(n) = maps::gate_count(s.ifindex) {
         n.rewrite_failed += 1;

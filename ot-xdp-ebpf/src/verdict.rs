@@ -1,10 +1,15 @@
 //! What happens to the frame.
 
-use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::bindings::{xdp_action, xdp_md};
 
-/// Lets the frame go on as it is.
+use crate::{maps, opaque};
+
+/// Lets the frame go on as it is: to the network stack, or of a pair of interfaces to the other one.
 #[inline(always)]
-pub fn pass() -> u32 {
+pub fn pass(ctx: *mut xdp_md) -> u32 {
+    if maps::is_pair() {
+        return maps::other_of_pair(opaque::ingress(ctx));
+    }
     xdp_action::XDP_PASS
 }
 

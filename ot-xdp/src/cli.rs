@@ -1,6 +1,7 @@
 //! Subcommands and options. Data goes to standard output, logs to standard error; exit codes: 0 done, 1 runtime error,
 //! 2 usage or configuration error.
 
+use crate::gate::pair::PairNames;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,7 +56,7 @@ pub enum Command {
     /// Print the JSON Schema of the events, the configuration, or the tables behind them.
     Schema(SchemaArgs),
     /// Take every program of ot-xdp off every interface, at once: the way back. Needs no running loader.
-    Detach,
+    Detach(DetachArgs),
     /// Print the complete configuration with its defaults.
     Config,
     /// Print a completion script for a shell.
@@ -94,12 +95,24 @@ pub struct RunArgs {
     /// Conversation-and-function keys that can be counted.
     #[arg(long)]
     pub flows: Option<u32>,
+    /// Leave program and counters in the kernel at the end, pinned below this directory: the next start goes on with them
+    /// without a frame between. `ot-xdp detach` takes them off.
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "DIR")]
+    pub pin: Option<Option<PathBuf>>,
     /// Print a readable summary to standard error at the end.
     #[arg(long)]
     pub summary: bool,
     /// Gateway.
     #[command(flatten)]
     pub gate: GateArgs,
+}
+
+/// Options of `detach`.
+#[derive(Debug, Args)]
+pub struct DetachArgs {
+    /// Directory of pins, where `run --pin` was given one.
+    #[arg(long, value_name = "DIR")]
+    pub pin: Option<PathBuf>,
 }
 
 /// Options of a gateway: `run --bridge br0 --it-port p1 --ot-port p2 --mode enforce` protects p2 from writes.
@@ -115,6 +128,10 @@ pub struct GateArgs {
     /// Port towards the plant; may be given several times.
     #[arg(long = "ot-port", value_name = "IF")]
     pub ot_ports: Vec<String>,
+    /// Two interfaces without a bridge, the one towards IT first, e.g. `it0:ot0`: what passes goes out of the other one.
+    /// May be given several times. Without --pin the pair is closed when this program ends.
+    #[arg(long = "pair", value_name = "IF:IF", conflicts_with_all = ["bridge", "it_ports", "ot_ports"])]
+    pub pairs: Vec<PairNames>,
     /// What happens to what the policy denies: nothing is looked up, it is reported, or it is refused.
     #[arg(long, value_enum, default_value_t = GateMode::Monitor)]
     pub mode: GateMode,

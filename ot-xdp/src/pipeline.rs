@@ -134,6 +134,17 @@ impl<S: Sink> Pipeline<S> {
         self.sink.flush()
     }
 
+    /// Counters that are older than this pipeline: reported are the keys that nobody has reported yet, and from now on
+    /// what is more.
+    ///
+    /// # Errors
+    /// When the sink takes no more.
+    pub fn adopt(&mut self, snapshot: &Snapshot) -> std::io::Result<()> {
+        self.first_seen(&snapshot.first_seen)?;
+        self.aggregator.update(snapshot);
+        Ok(())
+    }
+
     /// What the gate has to tell, as soon as it is there.
     ///
     /// # Errors

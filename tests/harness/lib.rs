@@ -2,6 +2,8 @@
 
 pub mod client;
 pub mod data;
+pub mod echo;
+pub mod gateway;
 pub mod minitcp;
 pub mod netns;
 pub mod packet;

@@ -20,3 +20,37 @@ pub fn within<T: Send>(namespace: &str, f: impl FnOnce() -> T + Send) -> T {
         inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
+
+/// Commands of `SIOCETHTOOL` (linux/ethtool.h): checksums by the device, and receive offload.
+pub const ETHTOOL_STXCSUM: u32 = 0x17;
+/// See [`ETHTOOL_STXCSUM`].
+pub const ETHTOOL_SGRO: u32 = 0x2C;
+
+/// Sets a feature of an interface on or off, as `ethtool -K` does.
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn feature(namespace: &str, interface: &str, command: u32, on: bool) {
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        value: *mut Value,
+        rest: [u64; 2],
+    }
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    within(namespace, || {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("socket");
+        let mut value = Value { command, data: u32::from(on) };
+        let mut name = [0; 16];
+        name[..interface.len()].copy_from_slice(interface.as_bytes());
+        let mut request = Request { name, value: &raw mut value, rest: [0; 2] };
+        // SAFETY: `ifreq` with a pointer to `ethtool_value`; both live during the call and are as large as the kernel's.
+        let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
+        assert_eq!(done, 0, "{interface}: {}", std::io::Error::last_os_error());
+    });
+}

@@ -226,7 +226,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let end = Instant::now() + Duration::from_secs(3);
     loop {
         match TcpListener::bind(address) {
-            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < end => {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             done => return done,

@@ -10,7 +10,7 @@ use ot_xdp_common::policy::Mode;
 use crate::cli::{GateArgs, GateMode};
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, ecs};
-use crate::gate::{DEAD_MAN, Gate, Plan};
+use crate::gate::{DEAD_MAN, Gate, PINNED_DEAD_MAN, Plan};
 use crate::policy::{Now, Policy, Problem};
 use crate::source::kernel::Kernel;
 use crate::sys::clock;
@@ -43,7 +43,19 @@ fn policy(args: &GateArgs, config: &Config) -> Result<Policy> {
             Err(ConfigError::Option { option: "--it-port, --ot-port", reason }.into())
         }
         Some(policy) => Ok(policy),
-        None => Ok(Policy::simple(&args.it_ports, &args.ot_ports)),
+        None => {
+            let (it, ot) = args.sides();
+            Ok(Policy::simple(&it, &ot))
+        }
+    }
+}
+
+impl GateArgs {
+    /// Ports towards IT, and towards the plant.
+    fn sides(&self) -> (Vec<String>, Vec<String>) {
+        let it = self.it_ports.iter().cloned().chain(self.pairs.iter().map(|p| p.it.clone()));
+        let ot = self.ot_ports.iter().cloned().chain(self.pairs.iter().map(|p| p.ot.clone()));
+        (it.collect(), ot.collect())
     }
 }
 
@@ -54,22 +66,20 @@ impl Gateway {
     /// Options that contradict each other.
     pub fn new(args: &GateArgs, config: &Config) -> Result<Option<Gateway>> {
         let wrong = |option: &'static str, reason: &str| ConfigError::Option { option, reason: reason.to_owned() };
-        if args.bridge.is_none() && args.it_ports.is_empty() && args.ot_ports.is_empty() {
+        let (it_ports, ot_ports) = args.sides();
+        if args.bridge.is_none() && it_ports.is_empty() && ot_ports.is_empty() {
             if args.mode != GateMode::Monitor {
-                let reason = "needs ports: name the bridge and its sides with --bridge, --it-port and --ot-port";
+                let reason =
+                    "needs ports: name the bridge and its sides with --bridge, --it-port and --ot-port, or a --pair";
                 return Err(wrong("--mode", reason).into());
             }
             return Ok(None);
         }
-        if let Some(both) = args.it_ports.iter().find(|p| args.ot_ports.contains(p)) {
+        if let Some(both) = it_ports.iter().find(|p| ot_ports.contains(p)) {
             return Err(wrong("--ot-port", &format!("`{both}` is an --it-port as well")).into());
         }
         let policy = policy(args, config)?;
-        if args.mode != GateMode::Monitor
-            && args.ot_ports.is_empty()
-            && policy.preset.is_some()
-            && config.policy.is_none()
-        {
+        if args.mode != GateMode::Monitor && ot_ports.is_empty() && policy.preset.is_some() && config.policy.is_none() {
             return Err(wrong("--ot-port", "none given: there would be nothing to protect").into());
         }
         if args.confirm_within.is_some() && args.mode != GateMode::Enforce {
@@ -81,9 +91,10 @@ impl Gateway {
     /// Ports to watch: those of the bridge, or those that were named.
     pub fn ports(&self, links: &[Link]) -> Vec<(u32, String)> {
         let bridge = self.args.bridge.as_ref().and_then(|b| links.iter().find(|l| l.name == *b)).map(|l| l.index);
+        let (it_ports, ot_ports) = self.args.sides();
         let is_port = |l: &Link| match self.args.bridge {
             Some(_) => l.master.is_some() && l.master == bridge,
-            None => self.args.it_ports.contains(&l.name) || self.args.ot_ports.contains(&l.name),
+            None => it_ports.contains(&l.name) || ot_ports.contains(&l.name),
         };
         links.iter().filter(|l| is_port(l)).map(|l| (l.index, l.name.clone())).collect()
     }
@@ -157,7 +168,8 @@ impl Gateway {
         }
         self.known = ports.iter().map(|(index, name)| (name.clone(), *index)).collect();
         let plan = self.plan(&ports)?;
-        let dead_man = self.args.dead_man.or(self.policy.dead_man).unwrap_or(DEAD_MAN);
+        let default = if kernel.is_pinned() { PINNED_DEAD_MAN } else { DEAD_MAN };
+        let dead_man = self.args.dead_man.or(self.policy.dead_man).unwrap_or(default);
         self.gate = Some(Gate::start(kernel, plan, dead_man)?);
         Ok(())
     }
@@ -229,6 +241,11 @@ impl Gateway {
         }
         self.known = now;
         Ok((events, gone, come))
+    }
+
+    /// An event about what was done to the gateway.
+    pub fn audit(&self, action: &'static str, reason: String) -> Option<Event> {
+        self.gate.as_ref().map(|gate| gate.audit(action, true, reason, None))
     }
 
     /// Mode in force, for events.

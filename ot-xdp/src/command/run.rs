@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::gate::Gateway;
+use super::pairs::Pairs;
 use crate::cli::{ModeArg, RunArgs};
 use crate::config::{Config, ConfigError};
 use crate::event::Attach;
 use crate::event::ecs::Mode;
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::sink::Queued;
-use crate::source::kernel::{AttachMode, Kernel, KernelError, Options, refuse_occupied};
+use crate::source::kernel::{AttachMode, Kernel, KernelError, Options, pin};
 use crate::source::{Clock, PortId};
 use crate::sys::link::{self, Link};
 
@@ -46,9 +48,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
     runtime.block_on(async {
-        let mut sensor = Sensor::start(&config, gateway).await?;
+        let mut sensor = Sensor::start(&config, args, gateway).await?;
         let result = sensor.watch(args).await;
-        sensor.stop();
+        sensor.stop().await;
         if summary {
             pipeline::summary(sensor.pipeline.totals(), &mut std::io::stderr().lock())?;
         }
@@ -68,13 +70,19 @@ struct Sensor {
     /// Attach mode by interface name, for health events; absent when detached.
     attached: BTreeMap<String, AttachMode>,
     gateway: Option<Gateway>,
+    pairs: Pairs,
 }
 
 impl Sensor {
-    async fn start(config: &Config, gateway: Option<Gateway>) -> Result<Sensor> {
+    async fn start(config: &Config, args: &RunArgs, gateway: Option<Gateway>) -> Result<Sensor> {
         let bindings = config.bindings()?;
-        let kernel =
-            Kernel::load(&Options { flows: config.counters.flows, replay: false, bindings, gate: gateway.is_some() })?;
+        let options = Options { flows: config.counters.flows, replay: false, bindings, gate: gateway.is_some() };
+        let pairs = Pairs::new(&args.gate.pairs)?;
+        let pins = args.pin.as_ref().map(|dir| dir.as_deref().unwrap_or(Path::new(pin::DIRECTORY)));
+        let kernel = Kernel::load_gateway(&options, pins, pairs.keys())?;
+        if pairs.keys() != 0 && pins.is_none() {
+            tracing::warn!("the pair is closed when this program ends; with --pin it stays open");
+        }
         let settings = Settings {
             sensor: config.sensor_name(),
             mode: Mode::Monitor,
@@ -93,35 +101,54 @@ impl Sensor {
             every: config.events.interval,
             attached: BTreeMap::new(),
             gateway,
+            pairs,
         };
         let links = link::all().await?;
         if let Some(gateway) = &mut sensor.gateway {
             gateway.begin(&mut sensor.kernel, &links)?;
             sensor.wanted.extend(gateway.ports(&links).into_iter().map(|(_, name)| name));
         }
+        // Armed before it is attached: a program that is taken over leaves no frame without a judge.
+        let mut armed = Vec::new();
+        if let Some(gateway) = &mut sensor.gateway {
+            armed.push(gateway.arm(&mut sensor.kernel)?);
+            sensor.pipeline.set_mode(gateway.event_mode());
+        }
+        sensor.adopt(&links)?;
+        sensor.pairs.begin(&mut sensor.kernel, &links).await?;
         for name in sensor.wanted.clone() {
             let link = links.iter().find(|l| l.name == name).ok_or(KernelError::NoInterface(name))?;
-            // A sensor that starts must not take an interface from somebody else.
-            refuse_occupied(link)?;
             sensor.attach(link)?;
         }
-        if let Some(gateway) = &mut sensor.gateway {
-            let event = gateway.arm(&mut sensor.kernel)?;
-            sensor.pipeline.set_mode(gateway.event_mode());
-            sensor.pipeline.gate(vec![event])?;
-        }
+        sensor.pairs.check()?;
+        sensor.kernel.clean_pins()?;
+        sensor.pipeline.gate(armed)?;
         Ok(sensor)
+    }
+
+    /// Goes on with the counters of a loader before this one: what they had at its end is not reported again.
+    fn adopt(&mut self, links: &[Link]) -> Result<()> {
+        if !self.kernel.adopted() {
+            return Ok(());
+        }
+        for link in links.iter().filter(|l| self.wanted.contains(&l.name)) {
+            self.kernel.name_port(link.index, &link.name);
+            self.pipeline.name_port(&PortId { ifindex: link.index, name: link.name.clone() });
+        }
+        let snapshot = self.kernel.snapshot()?;
+        tracing::info!("{} keys and their counters are taken over", snapshot.flows.len());
+        Ok(self.pipeline.adopt(&snapshot)?)
     }
 
     fn attach(&mut self, link: &Link) -> Result<(), KernelError> {
         let mut mode = self.mode;
-        let mut done = self.kernel.attach(link.index, &link.name, mode);
+        let mut done = self.kernel.attach_to(link, mode);
         if let Err(KernelError::NoNative { error, .. }) = &done
             && self.allow_fallback
         {
             tracing::warn!("{}: no native XDP ({error}); attached in generic mode as allowed", link.name);
             mode = AttachMode::Generic;
-            done = self.kernel.attach(link.index, &link.name, mode);
+            done = self.kernel.attach_to(link, mode);
         }
         done?;
         if !link.up {
@@ -166,7 +193,12 @@ impl Sensor {
                 }
                 _ = reload.recv() => self.reload(args).await?,
                 _ = confirmed.recv() => self.confirm()?,
-                _ = tick.tick() => self.interval()?,
+                _ = tick.tick() => {
+                    self.interval()?;
+                    if self.pairs.wait() {
+                        look = Some(Instant::now());
+                    }
+                }
                 _ = ring.tick() => {
                     self.kernel.drain_first_seen(&mut records);
                     self.pipeline.first_seen(&records)?;
@@ -224,6 +256,11 @@ impl Sensor {
     /// Interfaces may have gone or come back.
     async fn reconcile(&mut self) -> Result<()> {
         let links = link::all().await?;
+        for done in self.pairs.follow(&mut self.kernel, &links).await? {
+            tracing::warn!("{done}");
+            let event = self.gateway.as_ref().and_then(|g| g.audit("gate-link-mirrored", done));
+            self.pipeline.gate(event.into_iter().collect())?;
+        }
         if let Some(gateway) = &mut self.gateway {
             let (events, gone, come) = gateway.follow(&mut self.kernel, &links)?;
             self.pipeline.gate(events)?;
@@ -253,7 +290,7 @@ impl Sensor {
             if !self.wanted.contains(&link.name) || self.attached.contains_key(&link.name) {
                 continue;
             }
-            match refuse_occupied(link).and_then(|()| self.attach(link)) {
+            match self.attach(link) {
                 Ok(()) => {
                     tracing::info!("{} is back", link.name);
                     self.interval()?;
@@ -266,12 +303,17 @@ impl Sensor {
     }
 
     /// Last counters out, then off the interfaces.
-    fn stop(&mut self) {
+    async fn stop(&mut self) {
         if let Err(e) = self.interval() {
             tracing::error!("the last interval was not written: {e:#}");
         }
-        self.kernel.detach_all();
-        tracing::info!("detached");
+        if self.kernel.is_pinned() {
+            tracing::info!("the program stays on its interfaces (pinned); `ot-xdp detach` takes it off");
+        } else {
+            self.kernel.detach_all();
+            self.pairs.end().await;
+            tracing::info!("detached");
+        }
         if !self.pipeline.sink().close(LAST_EVENTS) {
             tracing::warn!("the reader of the events did not take the last ones");
         }

@@ -154,4 +154,4 @@ pub struct Audit {
 
 /// Words of [`Audit::action`].
 pub const AUDITS: &[&str] =
-    &["gate-mode-change", "gate-port-attached", "gate-port-lost", "policy-load", "policy-permit"];
+    &["gate-link-mirrored", "gate-mode-change", "gate-port-attached", "gate-port-lost", "policy-load", "policy-permit"];

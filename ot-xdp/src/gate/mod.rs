@@ -4,6 +4,7 @@
 //! over, beats, and reads what became of frames. When it dies, the kernel passes everything after the dead-man time.
 
 mod heart;
+pub mod pair;
 pub mod simple;
 
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,8 @@ use crate::sys::clock;
 
 /// Age of the last sign of life at which the kernel passes everything, unless the policy says otherwise.
 pub const DEAD_MAN: Duration = Duration::from_secs(2);
+/// The same for a program that outlives its loader: long enough for a restart and for an upgrade.
+pub const PINNED_DEAD_MAN: Duration = Duration::from_secs(30);
 /// How long a generation rests before it is written again: no frame is judged by it any more.
 const REST: Duration = Duration::from_millis(100);
 

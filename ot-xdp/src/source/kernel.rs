@@ -1,21 +1,29 @@
 //! The kernel program: load, attach, read its maps. The only user of aya.
 #![allow(unsafe_code, reason = "map types of the shared crate are declared plain old data for aya")]
 
+mod attach;
+mod error;
 mod gate;
+mod load;
+pub mod pin;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::path::Path;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
-use aya::programs::xdp::XdpLinkId;
-use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp, XdpMode};
+use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
-use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{
-    COUNT, ENTER, FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, GATHER, IPV6_CHAIN,
-    JOINED, JUDGE, LEAVE, NEXT, OVERFLOW_SLOTS, OverflowValue, PortValue, REFUSE, Scratch, TUNNEL,
+    FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue,
+    PortValue, Scratch,
 };
 
+use attach::Port;
+use pin::Pins;
+
+pub use attach::{AttachMode, program_name};
+pub use error::KernelError;
 pub use gate::{Beat, DenialRecord, GateTables};
 
 use super::{PortId, Snapshot};
@@ -39,102 +47,6 @@ struct Raw<T: Copy>(T);
 // octets are a valid value.
 unsafe impl<T: Copy + 'static> Pod for Raw<T> {}
 
-/// How the program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AttachMode {
-    /// In the driver, before a socket buffer exists.
-    Native,
-    /// Behind the driver, on socket buffers: slower, and frames may be merged (GRO).
-    Generic,
-}
-
-impl AttachMode {
-    /// The word used in events and on the command line.
-    pub const fn word(self) -> &'static str {
-        match self {
-            AttachMode::Native => "native",
-            AttachMode::Generic => "generic",
-        }
-    }
-}
-
-/// Errors of the kernel side, each with what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// Built without the object.
-    #[error("this binary was built without the kernel object; build it with `cargo xtask build`")]
-    NoObject,
-    /// The kernel refused the object.
-    #[error("cannot load the kernel program: {0}{hint}", hint = hint(.0))]
-    Load(String),
-    /// A map or program is missing in the object: object and binary do not belong together.
-    #[error(
-        "the kernel object has no `{0}`: object and binary are of different versions, rebuild with `cargo xtask build`"
-    )]
-    Missing(&'static str),
-    /// A map could not be read or written.
-    #[error("map {map}: {error}")]
-    Map {
-        /// Name of the map.
-        map: &'static str,
-        /// What the kernel said.
-        error: String,
-    },
-    /// The interface does not exist.
-    #[error("interface `{0}` does not exist in this network namespace; `ip link` lists those that do")]
-    NoInterface(String),
-    /// The driver cannot run XDP.
-    #[error(
-        "interface `{interface}` cannot run XDP natively ({error}); allow the slower generic mode with `--attach-mode skb`"
-    )]
-    NoNative {
-        /// Interface.
-        interface: String,
-        /// What the kernel said.
-        error: String,
-    },
-    /// Another program holds the interface.
-    #[error(
-        "interface `{interface}` already runs the XDP program `{program}` (id {id}); stop what loaded it, or remove it with \
-         `ip link set dev {interface} xdp off`"
-    )]
-    Occupied {
-        /// Interface.
-        interface: String,
-        /// Name of the other program.
-        program: String,
-        /// Its id.
-        id: u32,
-    },
-    /// Two interfaces share a counter slot.
-    #[error("interfaces with indices {0} and {1} share a counter slot; give one of them another index")]
-    SlotTaken(u32, u32),
-    /// Any other refusal to attach.
-    #[error("cannot attach to `{interface}`: {error}")]
-    Attach {
-        /// Interface.
-        interface: String,
-        /// What the kernel said.
-        error: String,
-    },
-    /// A test run failed.
-    #[error("test run of a frame of {len} octets failed: {error}")]
-    TestRun {
-        /// Length of the frame.
-        len: usize,
-        /// What the kernel said.
-        error: String,
-    },
-}
-
-fn hint(text: &str) -> &'static str {
-    if text.contains("Operation not permitted") || text.contains("EPERM") || text.contains("os error 1)") {
-        "\nRun as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; `ot-xdp doctor` tells which one is missing."
-    } else {
-        "\n`ot-xdp doctor` tells what this kernel lacks."
-    }
-}
-
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -148,14 +60,6 @@ pub struct Options {
     pub gate: bool,
 }
 
-/// One attached interface.
-#[derive(Debug)]
-struct Port {
-    name: String,
-    mode: AttachMode,
-    link: XdpLinkId,
-}
-
 /// The loaded program and its maps.
 pub struct Kernel {
     ebpf: Ebpf,
@@ -165,8 +69,9 @@ pub struct Kernel {
     ring: RingBuf<MapData>,
     cpus: usize,
     flow_capacity: u32,
-    // Kept open: the kernel drops the entries of a program array with its last user.
-    _programs: ProgramArray<MapData>,
+    // Kept open: the kernel drops the entries of a program array with its last user. A pin does the same.
+    _programs: Option<ProgramArray<MapData>>,
+    pins: Option<Pins>,
     /// Rows of the table of first rules that are not zero, by generation.
     rows_in_use: [Vec<u32>; 2],
     replay_ns: Option<Array<MapData, u64>>,
@@ -178,6 +83,20 @@ impl Kernel {
     /// # Errors
     /// Missing privilege, a kernel that lacks something, a broken build.
     pub fn load(options: &Options) -> Result<Kernel, KernelError> {
+        Kernel::load_with(options, None, 0)
+    }
+
+    /// The same for a gateway. With a directory of pins the program outlives this process, and what a loader before this
+    /// one counted is there. With `paired` interfaces, see [`Kernel::pair`], frames pass by being sent out of the other one.
+    ///
+    /// # Errors
+    /// Also when the directory is on no BPF file system, or in use.
+    pub fn load_gateway(options: &Options, pins: Option<&Path>, paired: u32) -> Result<Kernel, KernelError> {
+        let pins = pins.map(|directory| Pins::open(directory, options)).transpose()?;
+        Kernel::load_with(options, pins, paired)
+    }
+
+    fn load_with(options: &Options, pins: Option<Pins>, paired: u32) -> Result<Kernel, KernelError> {
         if object::OBJECT.is_empty() {
             return Err(KernelError::NoObject);
         }
@@ -192,6 +111,11 @@ impl Kernel {
                 loader.map_max_entries(map, 1);
             }
         }
+        let pair = u32::from(paired != 0);
+        loader.map_max_entries("PAIRS", paired.max(1)).override_global("PAIR", &pair, true);
+        for (map, path) in pins.iter().flat_map(Pins::maps) {
+            loader.map_pin_path(map, path);
+        }
         let kinds = options.bindings.kinds();
         if !kinds.is_empty() {
             loader.map_max_entries("KINDS", kinds.len() as u32).override_global("OVERRULE", &1u32, true);
@@ -200,7 +124,15 @@ impl Kernel {
 
         let map = ebpf.take_map("PROGRAMS").ok_or(KernelError::Missing("PROGRAMS"))?;
         let mut programs = ProgramArray::try_from(map).map_err(|e| map_error("PROGRAMS", &e))?;
-        load_programs(&mut ebpf, &mut programs)?;
+        load::programs(&mut ebpf, &mut programs)?;
+        let programs = match &pins {
+            Some(pins) => {
+                pins.verify()?;
+                pins.keep(programs)?;
+                None
+            }
+            None => Some(programs),
+        };
         let ring = ebpf.take_map("FIRST_SEEN").ok_or(KernelError::Missing("FIRST_SEEN"))?;
         let ring = RingBuf::try_from(ring).map_err(|e| map_error("FIRST_SEEN", &e))?;
         let replay_ns = if options.replay {
@@ -217,11 +149,22 @@ impl Kernel {
             cpus: aya::util::nr_cpus().map_err(|(_, e)| map_error("FLOWS", &e))?,
             flow_capacity: options.flows,
             _programs: programs,
+            pins,
             rows_in_use: [Vec::new(), Vec::new()],
             replay_ns,
         };
         kernel.write_bindings(&options.bindings)?;
         Ok(kernel)
+    }
+
+    /// Sends what passes on the first interface out of the second one.
+    ///
+    /// # Errors
+    /// An interface that is not there.
+    pub fn pair(&mut self, from: u32, to: u32) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut("PAIRS").ok_or(KernelError::Missing("PAIRS"))?;
+        let mut map = DevMapHash::try_from(map).map_err(|e| map_error("PAIRS", &e))?;
+        map.insert(from, to, None, 0).map_err(|e| map_error("PAIRS", &e))
     }
 
     fn write_bindings(&mut self, table: &BindingTable) -> Result<(), KernelError> {
@@ -244,50 +187,6 @@ impl Kernel {
             .programs()
             .filter_map(|(name, p)| Some((name.to_owned(), p.info().ok()?.verified_instruction_count()?)))
             .collect()
-    }
-
-    /// Attaches to an interface.
-    ///
-    /// # Errors
-    /// See [`KernelError`]; nothing is left attached.
-    pub fn attach(&mut self, ifindex: u32, name: &str, mode: AttachMode) -> Result<(), KernelError> {
-        let slot = |i: u32| i % ot_xdp_common::limits::PORTS;
-        if let Some(other) = self.names.keys().find(|i| **i != ifindex && slot(**i) == slot(ifindex)) {
-            return Err(KernelError::SlotTaken(*other, ifindex));
-        }
-        let xdp = program(&mut self.ebpf, PROGRAM)?;
-        // Never `XdpMode::Default`: it degrades to generic mode without telling.
-        let xdp_mode = match mode {
-            AttachMode::Native => XdpMode::Driver,
-            AttachMode::Generic => XdpMode::Skb,
-        };
-        let link = xdp.attach_to_if_index(ifindex, xdp_mode).map_err(|e| attach_error(name, mode, &e))?;
-        self.ports.insert(ifindex, Port { name: name.to_owned(), mode, link });
-        self.names.insert(ifindex, name.to_owned());
-        Ok(())
-    }
-
-    /// Detaches from an interface; unknown ones are fine (they are gone).
-    pub fn detach(&mut self, ifindex: u32) {
-        if let Some(port) = self.ports.remove(&ifindex)
-            && let Ok(xdp) = program(&mut self.ebpf, PROGRAM)
-        {
-            // The link is gone with its interface; then there is nothing to detach.
-            let _ = xdp.detach(port.link);
-        }
-    }
-
-    /// Detaches from every interface.
-    pub fn detach_all(&mut self) {
-        let all: Vec<u32> = self.ports.keys().copied().collect();
-        for ifindex in all {
-            self.detach(ifindex);
-        }
-    }
-
-    /// Attached interfaces: index, name, mode.
-    pub fn attached(&self) -> impl Iterator<Item = (u32, &str, AttachMode)> {
-        self.ports.iter().map(|(i, p)| (*i, p.name.as_str(), p.mode))
     }
 
     /// Keys that the flow map can hold.
@@ -421,92 +320,6 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, KernelErro
     ebpf.program_mut(name).and_then(|p| p.try_into().ok()).ok_or(KernelError::Missing(PROGRAM))
 }
 
-/// Every program with its slot in the program array; the entry has none.
-fn slots() -> BTreeMap<String, Option<u32>> {
-    let mut slots = BTreeMap::from([
-        (PROGRAM.to_owned(), None),
-        ("ot_ipv6_chain".to_owned(), Some(IPV6_CHAIN)),
-        ("ot_tunnel".to_owned(), Some(TUNNEL)),
-        ("ot_next".to_owned(), Some(NEXT)),
-        ("ot_gather".to_owned(), Some(GATHER)),
-        ("ot_count".to_owned(), Some(COUNT)),
-        ("ot_leave".to_owned(), Some(LEAVE)),
-        ("ot_enter".to_owned(), Some(ENTER)),
-        ("ot_judge".to_owned(), Some(JUDGE)),
-        ("ot_refuse".to_owned(), Some(REFUSE)),
-    ]);
-    for proto in Proto::ALL.iter().filter(|p| p.is_root()) {
-        let module = proto.module();
-        slots.insert(format!("ot_{module}"), Some(*proto as u32));
-        if !proto.binding().tcp.is_empty() {
-            slots.insert(format!("ot_joined_{module}"), Some(JOINED + *proto as u32));
-        }
-    }
-    slots
-}
-
-/// Loads every program and enters it into the program array. The kernel verifies programs of a privileged caller side
-/// by side, so each CPU takes its share.
-fn load_programs(ebpf: &mut Ebpf, programs: &mut ProgramArray<MapData>) -> Result<(), KernelError> {
-    let slots = slots();
-    let mut found = Vec::new();
-    for (name, program) in ebpf.programs_mut() {
-        if let Some(slot) = slots.get(name) {
-            let xdp: &mut Xdp = program.try_into().map_err(|_| KernelError::Missing(PROGRAM))?;
-            found.push((name.to_owned(), *slot, xdp));
-        }
-    }
-    if found.len() < slots.len() {
-        return Err(KernelError::Missing("program of a protocol"));
-    }
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let queue = std::sync::Mutex::new(found.into_iter());
-    let results: Vec<Result<Vec<(u32, ProgramFd)>, KernelError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| load_share(&queue))).collect();
-        threads
-            .into_iter()
-            .map(|t| t.join().unwrap_or_else(|_| Err(KernelError::Load("a loading thread failed".to_owned()))))
-            .collect()
-    });
-    for share in results {
-        for (slot, fd) in share? {
-            programs.set(slot, &fd, 0).map_err(|e| map_error("PROGRAMS", &e))?;
-        }
-    }
-    Ok(())
-}
-
-/// Loads programs from the queue until it is empty.
-fn load_share<'a>(
-    queue: &std::sync::Mutex<impl Iterator<Item = (String, Option<u32>, &'a mut Xdp)>>,
-) -> Result<Vec<(u32, ProgramFd)>, KernelError> {
-    let mut fds = Vec::new();
-    loop {
-        let item = queue.lock().ok().and_then(|mut q| q.next());
-        let Some((name, slot, xdp)) = item else { return Ok(fds) };
-        xdp.load().map_err(|e| KernelError::Load(format!("{name}: {}", tail(&chain(&e)))))?;
-        if let Some(slot) = slot {
-            let fd = xdp.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
-            fds.push((slot, fd.map_err(|e| KernelError::Load(chain(&e)))?));
-        }
-    }
-}
-
-/// The end of a verifier log says why; its beginning is thousands of lines.
-fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(12)..).unwrap_or(&lines).join("\n")
-}
-
-fn attach_error(name: &str, mode: AttachMode, e: &aya::programs::ProgramError) -> KernelError {
-    let error = chain(e);
-    let unsupported = ["os error 95", "os error 22", "os error 34", "not supported"].iter().any(|s| error.contains(s));
-    if mode == AttachMode::Native && unsupported {
-        return KernelError::NoNative { interface: name.to_owned(), error };
-    }
-    KernelError::Attach { interface: name.to_owned(), error }
-}
-
 /// An error and its sources in one line.
 fn chain(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
@@ -533,24 +346,4 @@ fn read<T: Copy + Default>(bytes: &[u8]) -> T {
     // SAFETY: `value` is a plain `repr(C)` type of integers (see `Raw`), and no more octets are copied than it has.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut value).cast::<u8>(), n) };
     value
-}
-
-/// Name of a loaded program by its id, for messages about foreign programs.
-pub fn program_name(id: u32) -> Option<String> {
-    aya::programs::loaded_programs().flatten().find(|p| p.id() == id).and_then(|p| p.name_as_str().map(str::to_owned))
-}
-
-/// Refuses when somebody else's program, or a second instance of ours, is on the interface.
-///
-/// # Errors
-/// [`KernelError::Occupied`] with the program's name.
-pub fn refuse_occupied(link: &crate::sys::link::Link) -> Result<(), KernelError> {
-    use crate::sys::link::XdpState;
-    let id = match link.xdp {
-        None => return Ok(()),
-        Some(XdpState::Native(id) | XdpState::Generic(id) | XdpState::Offload(id)) => id,
-        Some(XdpState::Multi) => 0,
-    };
-    let program = program_name(id).unwrap_or_else(|| "unknown".to_owned());
-    Err(KernelError::Occupied { interface: link.name.clone(), program, id })
 }

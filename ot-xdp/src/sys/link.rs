@@ -1,8 +1,8 @@
 //! Interfaces as the kernel tells them by netlink: index, state, MTU, attached XDP program, and their changes.
 
 use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkXdp, XdpAttached};
-use rtnetlink::{Handle, MulticastGroup};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached};
+use rtnetlink::{Handle, LinkUnspec, MulticastGroup};
 use tokio::sync::mpsc;
 
 /// What is attached to an interface.
@@ -57,6 +57,31 @@ pub async fn all() -> Result<Vec<Link>, LinkError> {
     let links = list(&handle).await;
     task.abort();
     links
+}
+
+/// Sets an interface up or down.
+///
+/// # Errors
+/// What the kernel answers.
+pub async fn set_up(index: u32, up: bool) -> Result<(), LinkError> {
+    let link = LinkUnspec::new_with_index(index);
+    change(if up { link.up() } else { link.down() }.build()).await
+}
+
+/// Lets an interface take frames for every address, or not.
+///
+/// # Errors
+/// What the kernel answers.
+pub async fn set_promiscuous(index: u32, on: bool) -> Result<(), LinkError> {
+    change(LinkUnspec::new_with_index(index).promiscuous(on).build()).await
+}
+
+async fn change(message: LinkMessage) -> Result<(), LinkError> {
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    let task = tokio::spawn(connection);
+    let done = handle.link().set(message).execute().await;
+    task.abort();
+    Ok(done?)
 }
 
 async fn list(handle: &Handle) -> Result<Vec<Link>, LinkError> {

@@ -12,6 +12,8 @@ const IFINDEX: u16 = 1;
 const XDP_FEATURES: u16 = 3;
 /// `NETDEV_XDP_ACT_BASIC`: pass, drop, abort and transmit work in the driver.
 const BASIC: u64 = 1;
+/// `NETDEV_XDP_ACT_NDO_XMIT`: other interfaces' programs can send out of it.
+const NDO_XMIT: u64 = 4;
 /// `NETDEV_XDP_ACT_RX_SG`: frames of several buffers.
 const RX_SG: u64 = 32;
 
@@ -22,11 +24,13 @@ pub struct XdpFeatures {
     pub native: bool,
     /// It hands them frames of more than one buffer.
     pub multi_buffer: bool,
+    /// Programs of other interfaces can send out of it.
+    pub target: bool,
 }
 
 impl From<u64> for XdpFeatures {
     fn from(bits: u64) -> Self {
-        XdpFeatures { native: bits & BASIC != 0, multi_buffer: bits & RX_SG != 0 }
+        XdpFeatures { native: bits & BASIC != 0, multi_buffer: bits & RX_SG != 0, target: bits & NDO_XMIT != 0 }
     }
 }
 

@@ -161,7 +161,7 @@ fn mtu(facts: &Facts) -> Finding {
     }
     let reach = format!("{mtu}: classification reaches {REACH} octets of a frame");
     match facts.features {
-        Ok(Some(XdpFeatures { native: true, multi_buffer: false })) => Finding::warning(
+        Ok(Some(XdpFeatures { native: true, multi_buffer: false, .. })) => Finding::warning(
             "mtu",
             format!("{reach}, and the driver cannot hand such long frames to XDP; it will refuse to attach"),
             format!("ip link set dev {name} mtu 1500, where no jumbo frames are used"),
@@ -202,7 +202,7 @@ fn native(facts: &Facts) -> Finding {
     let generic =
         "use `--attach-mode skb`, which is slower and sees merged frames, or an adapter whose driver runs XDP";
     match &facts.features {
-        Ok(Some(XdpFeatures { native: true, multi_buffer })) => {
+        Ok(Some(XdpFeatures { native: true, multi_buffer, .. })) => {
             let long = if *multi_buffer { ", also on frames of several buffers" } else { "" };
             Finding::ok(CHECK, format!("the driver ({driver}) runs XDP{long}"))
         }
@@ -317,7 +317,7 @@ mod tests {
         assert!(of(&f, "mtu").1.contains("every octet"));
         f.link.mtu = 9000;
         assert!(of(&f, "mtu").1.contains("3520 octets"));
-        f.features = Ok(Some(XdpFeatures { native: true, multi_buffer: false }));
+        f.features = Ok(Some(XdpFeatures { native: true, multi_buffer: false, .. }));
         assert_eq!(of(&f, "mtu").0, Level::Warning);
     }
 

@@ -249,7 +249,11 @@ fn the_simple_gateway_protects_one_side() {
     let port = |n: usize| (c.ports[n].zone, c.ports[n].beyond, c.ports[n].judged, c.ports[n].side);
     assert_eq!(port(0), (1, 2, 1, Side::It as u8));
     assert_eq!(port(1), (2, 1, 0, Side::Ot as u8));
-    assert_eq!(port(2), (0, 2, 1, Side::None as u8), "a port of neither is judged like IT: the plant may lie behind it");
+    assert_eq!(
+        port(2),
+        (0, 2, 1, Side::None as u8),
+        "a port of neither is judged like IT: the plant may lie behind it"
+    );
     assert_eq!((c.head.by, c.head.reset, c.head.sides), (0, 1, 0x310));
     assert_eq!(of(&c, 1, 2, operation(Proto::Modbus, Class::Write, true)), Action::Deny);
     assert_eq!(of(&c, 1, 2, operation(Proto::Modbus, Class::Read, false)), Action::Allow);
