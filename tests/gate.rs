@@ -194,7 +194,7 @@ fn vlan_and_qinq() {
         assert_eq!(g.done(&f.next(&write())), Done::Reset);
     }
     let mut deep = Flow::new(40_002, 502);
-    deep.link = [vec![0x81, 0, 0, 5].repeat(5), IPV4.to_vec()].concat();
+    deep.link = [[0x81, 0, 0, 5].repeat(5), IPV4.to_vec()].concat();
     assert!(g.refuses(&deep.next(&write())), "more tags than are followed");
 }
 
@@ -227,7 +227,7 @@ fn ip_fragments() {
     // Tiny: the first one holds no more than ports and sequence number.
     for (at, piece) in [(0u16, &transport[..8]), (8, &transport[8..16]), (16, &transport[16..])] {
         let more = if usize::from(at) + piece.len() < transport.len() { 0x2000 } else { 0 };
-        assert!(g.refuses(&f.packet(TCP, piece, more | at / 8)), "fragment at {at}");
+        assert!(g.refuses(&f.packet(TCP, piece, more | (at / 8))), "fragment at {at}");
     }
     assert!(g.refuses(&f.packet(TCP, transport, 0x2000)), "the first one, whole");
     assert_eq!(

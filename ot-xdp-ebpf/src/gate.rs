@@ -11,7 +11,7 @@ use ot_xdp_common::limits::OPS;
 use ot_xdp_common::op::{Op, Tag};
 use ot_xdp_common::policy::{
     Action, CONDITIONS, Condition, Conduit, Control, Denial, DenialKey, Done, GatePort, Head, Mode, NO_OPERATION, Side,
-    Subject, Verdict, believed, by, conditions, judge_by, kind_number, Zones,
+    Subject, Verdict, Zones, believed, by, conditions, judge_by, kind_number,
 };
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream;
@@ -252,16 +252,8 @@ pub extern "C" fn judge_one(index: u32) -> u32 {
     if first == 0 {
         return 0;
     }
-    let subject = Subject {
-        from: v.from,
-        to: v.to,
-        src: s.frame.src,
-        dst: s.frame.dst,
-        proto,
-        kind,
-        op,
-        now_ns: v.now_ns,
-    };
+    let subject =
+        Subject { from: v.from, to: v.to, src: s.frame.src, dst: s.frame.dst, proto, kind, op, now_ns: v.now_ns };
     let number = judge_by(first, &subject, |i| maps::rule(generation, i));
     if number == 0 {
         return 0;

@@ -1,16 +1,16 @@
 //! Every map of the program, with its reason; no map is defined elsewhere.
 
 use aya_ebpf::Global;
+use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
 use ot_xdp_common::op::Kind;
 use ot_xdp_common::policy::{
     self, Conduit, Control, DENIALS as DENIAL_ENTRIES, Denial, DenialKey, GENERATIONS, GateCount, GatePort, Head, Hits,
-    MEMBERS, NET_KEY, ROWS, Row, RULES as RULE_SLOTS, Rule, Verdict,
+    MEMBERS, NET_KEY, ROWS, RULES as RULE_SLOTS, Row, Rule, Verdict,
 };
 use ot_xdp_common::service::SERVICES as SERVICE_SLOTS;
 use ot_xdp_common::stream::{STREAMS as STREAM_SLOTS, Stream, WINDOWS as WINDOW_SLOTS, Window};

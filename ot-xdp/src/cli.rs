@@ -1,11 +1,11 @@
 //! Subcommands and options. Data goes to standard output, logs to standard error; exit codes: 0 done, 1 runtime error,
 //! 2 usage or configuration error.
 
-use crate::gate::pair::PairNames;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::text::{PairNames, duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// See, count and judge every industrial protocol command, inside the Linux kernel.
@@ -258,10 +258,10 @@ pub struct ExplainArgs {
     #[arg(short, long)]
     pub config: PathBuf,
     /// Source address.
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::command::policy::address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::text::address)]
     pub from: IpAddr,
     /// Destination address.
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::command::policy::address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::text::address)]
     pub to: IpAddr,
     /// Destination port.
     #[arg(long)]
@@ -279,13 +279,13 @@ pub struct ExplainArgs {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4094))]
     pub vlan: Option<u16>,
     /// Source MAC address.
-    #[arg(long, value_name = "MAC", value_parser = crate::policy::mac)]
+    #[arg(long, value_name = "MAC", value_parser = crate::text::mac)]
     pub from_mac: Option<u64>,
     /// Destination MAC address.
-    #[arg(long, value_name = "MAC", value_parser = crate::policy::mac)]
+    #[arg(long, value_name = "MAC", value_parser = crate::text::mac)]
     pub to_mac: Option<u64>,
     /// Payload in hexadecimal; given several times, segments or datagrams of one connection in order.
-    #[arg(long, required = true, value_name = "OCTETS", value_parser = crate::policy::packet::octets)]
+    #[arg(long, required = true, value_name = "OCTETS", value_parser = crate::text::octets)]
     pub hex: Vec<Vec<u8>>,
     /// Print JSON.
     #[arg(long)]
@@ -327,26 +327,6 @@ pub enum SchemaArg {
     Flags,
 }
 
-/// A time such as `500ms`, `20s`, `10m` or `1h`.
-///
-/// # Errors
-/// A sentence that says what is accepted.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let wrong = || format!("`{text}` is no time; write a whole number with a unit: 500ms, 20s, 10m, 1h, 7d");
-    let n: u64 = number.parse().map_err(|_| wrong())?;
-    let ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    n.checked_mul(ms).filter(|n| *n > 0).map(Duration::from_millis).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,12 +335,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_need_a_unit() {
-        assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert!(duration("20").is_err() && duration("s").is_err() && duration("0s").is_err());
     }
 }

@@ -14,3 +14,4 @@ pub mod policy;
 pub mod sink;
 pub mod source;
 pub mod sys;
+pub mod text;

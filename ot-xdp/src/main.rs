@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Command::Explain(a) => command::policy::explain(a),
         Command::Doctor(a) => command::doctor::run(a),
         Command::Schema(a) => command::schema::run(a),
-        Command::Detach(args) => command::detach::run(&args),
+        Command::Detach(args) => command::detach::run(args),
         Command::Config => command::check::defaults(),
         Command::Completions { shell } => command::help::completions(*shell),
         Command::Man => command::help::man(),

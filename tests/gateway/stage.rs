@@ -50,11 +50,6 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Is there a gateway?
-    pub fn is_guarded(&self) -> bool {
-        self.mode.is_some()
-    }
-
     /// A plant whose gateway starts in this mode at [`Stage::begin`]; none for a bridge without a gateway.
     pub fn new(mode: Option<&'static str>) -> Stage {
         let name = format!("otgw{}x{}", std::process::id(), PLANTS.fetch_add(1, Ordering::Relaxed));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use harness::plant::{Guard, OT, Plant};
 use harness::{data, is_root};
-use ot_xdp::cli::duration;
+use ot_xdp::text::duration;
 
 /// How long the lab runs when nobody says.
 const DEFAULT: &str = "60s";

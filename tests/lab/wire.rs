@@ -54,7 +54,7 @@ fn hex(octets: &[u8]) -> String {
 
 fn octets(hex: &str) -> Result<Vec<u8>> {
     let digits: Vec<u32> = hex.chars().filter_map(|c| c.to_digit(16)).collect();
-    if digits.len() != hex.len() || digits.len() % 2 != 0 {
+    if digits.len() != hex.len() || !digits.len().is_multiple_of(2) {
         bail!("`{hex}` is no hex");
     }
     Ok(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())

@@ -73,7 +73,8 @@ pub fn floor_count(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     }
     // SAFETY: `ctx` is the program's context; the helper has no arguments.
-    let (ifindex, now) = unsafe { ((*ctx.ctx).ingress_ifindex, bpf_ktime_get_coarse_ns()) };
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let ifindex = opaque::ingress(ctx.ctx);
     let op = Op::default();
     s.key.begin(&s.frame, ifindex, s.frame.dport);
     s.key.set_op(&s.frame, &op);

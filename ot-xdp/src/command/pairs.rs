@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::config::ConfigError;
-use crate::gate::pair::{Mirror, PairNames, Side, Turn};
+use crate::gate::pair::{Mirror, Side, Turn};
 use crate::source::kernel::Kernel;
 use crate::sys::link::{self, Link};
 use crate::sys::netdev;
+use crate::text::PairNames;
 
 /// The pairs of a gateway.
 #[derive(Debug)]

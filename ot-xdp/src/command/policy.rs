@@ -1,7 +1,6 @@
 //! `ot-xdp policy` and `ot-xdp explain`: a policy read out, tried on captures, and asked about one payload.
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -139,12 +138,4 @@ fn frames(file: &Path, simulation: &mut Simulation<'_>) -> Result<u32> {
         tracing::warn!("{}: {} frames could not be rebuilt and were left out", file.display(), capture.skipped());
     }
     Ok(faults)
-}
-
-/// An address of an option.
-///
-/// # Errors
-/// A sentence that says what is accepted.
-pub fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("`{text}` is no IP address; write it like 10.0.5.7 or fd00:20::7"))
 }

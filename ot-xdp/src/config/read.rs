@@ -14,8 +14,9 @@ use toml::Spanned;
 use super::operation::{self, SiteOperation};
 use super::{Capture, Config, ConfigError, Counters, Events, Sensor, SiteBinding};
 use crate::bindings::BindingTable;
-use crate::cli::{ModeArg, duration};
+use crate::cli::ModeArg;
 use crate::policy::{PolicySection, RuleEntry, WindowEntry, ZoneEntry};
+use crate::text::duration;
 
 /// Flow keys that can be asked for: below, a small plant would overflow; above, a host would run out of memory.
 pub const FLOWS_RANGE: RangeInclusive<u32> = 1_000..=4_000_000;

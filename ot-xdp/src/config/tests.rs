@@ -189,7 +189,7 @@ fn options_are_laid_over_the_file() {
 #[test]
 fn times_are_written_as_they_are_read() {
     for text in ["100ms", "1500ms", "1s", "60s", "2m", "90s", "36h", "7d"] {
-        assert_eq!(time(crate::cli::duration(text).unwrap()), text);
+        assert_eq!(time(crate::text::duration(text).unwrap()), text);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod heart;
 pub mod pair;
+mod plan;
 pub mod simple;
 
 use std::collections::{HashMap, HashSet};

@@ -3,30 +3,7 @@
 //! When one side loses its carrier, the other is set down, so that the device behind it notices; when the carrier is back,
 //! it is set up again. A side that was set down has no carrier of its own that could be mirrored.
 
-use std::str::FromStr;
 use std::time::Duration;
-
-/// A pair as the operator names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PairNames {
-    /// Interface towards the business network.
-    pub it: String,
-    /// Interface towards the plant.
-    pub ot: String,
-}
-
-impl FromStr for PairNames {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<PairNames, String> {
-        match text.split_once(':') {
-            Some((it, ot)) if !it.is_empty() && !ot.is_empty() && !ot.contains(':') && it != ot => {
-                Ok(PairNames { it: it.to_owned(), ot: ot.to_owned() })
-            }
-            _ => Err("name two interfaces, the one towards IT first: `it0:ot0`".to_owned()),
-        }
-    }
-}
 
 /// State of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,14 +89,6 @@ mod tests {
     const ON: Side = Side { up: true, carrier: true };
     const CUT: Side = Side { up: true, carrier: false };
     const DOWN: Side = Side { up: false, carrier: false };
-
-    #[test]
-    fn names_of_a_pair() {
-        assert_eq!("a:b".parse(), Ok(PairNames { it: "a".to_owned(), ot: "b".to_owned() }));
-        for wrong in ["", "a", "a:", ":b", "a:a", "a:b:c"] {
-            assert!(wrong.parse::<PairNames>().is_err(), "{wrong}");
-        }
-    }
 
     const NOW: Duration = Duration::from_secs(100);
 

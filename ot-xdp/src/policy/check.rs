@@ -7,7 +7,7 @@ use ot_xdp_common::policy::Side;
 
 use super::line::Line;
 use super::resolve::{Problems, Zone};
-use super::values::mac_text;
+use crate::text::mac_text;
 
 /// Zones besides number 0: a zone has four bits.
 pub const ZONES_MAX: usize = 15;

@@ -148,7 +148,7 @@ fn refuse<'de, D: Deserializer<'de>>(d: D) -> Result<Refuse, D::Error> {
 
 fn dead_man<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(d)?;
-    let time = crate::cli::duration(&text).map_err(D::Error::custom)?;
+    let time = crate::text::duration(&text).map_err(D::Error::custom)?;
     if time < Duration::from_secs(1) || time > Duration::from_secs(3_600) {
         return Err(D::Error::custom(format!("`{text}` is not between 1s and 1h")));
     }

@@ -29,7 +29,6 @@ pub mod explain;
 pub mod file;
 pub mod line;
 pub mod packet;
-mod plan;
 pub mod preset;
 pub mod resolve;
 pub mod show;
@@ -48,7 +47,6 @@ pub use compiled::{Compiled, Judgement, RuleInfo, Way, What};
 pub use file::{PolicySection, Refuse, RuleEntry, WindowEntry, ZoneEntry};
 pub use preset::Preset;
 pub use resolve::Zone;
-pub use values::mac;
 
 use crate::config::Config;
 use crate::sys::clock;

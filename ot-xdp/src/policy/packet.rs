@@ -79,17 +79,3 @@ pub fn frame(e: &Envelope, seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
 fn mac(mac: u64) -> Vec<u8> {
     mac.to_be_bytes().into_iter().skip(2).collect()
 }
-
-/// Octets from hexadecimal digits; blanks, colons and dashes between them do not matter.
-///
-/// # Errors
-/// A sentence that says what is accepted.
-pub fn octets(text: &str) -> Result<Vec<u8>, String> {
-    let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace() && !b":-".contains(c)).collect();
-    let digits = digits.strip_prefix(b"0x").unwrap_or(&digits);
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let octet = |pair: &[u8; 2]| std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok());
-    let read: Option<Vec<u8>> = pairs.iter().map(octet).collect();
-    let wrong = "no octets in hexadecimal; write two digits each, like 000100000006010600010002";
-    read.filter(|_| rest.is_empty() && !pairs.is_empty()).ok_or_else(|| wrong.to_owned())
-}

@@ -87,7 +87,7 @@ pub fn zones(entries: &[ZoneEntry], found: &mut Problems) -> Vec<Zone> {
         let level = entry.level.as_ref().and_then(|text| found.take(line, values::level(text)));
         let side = found.take(line, values::side(&entry.side)).unwrap_or(Side::None);
         let vlans = entry.vlans.iter().filter_map(|n| found.take(line, values::vlan(*n))).collect();
-        let macs = entry.macs.iter().filter_map(|text| found.take(line, values::mac(text))).collect();
+        let macs = entry.macs.iter().filter_map(|text| found.take(line, crate::text::mac(text))).collect();
         let prefixes = entry.prefixes.iter().filter_map(|text| found.take(line, values::net(text))).collect();
         let (name, ports) = (name.to_owned(), entry.ports.clone());
         zones.push(Zone { name, level, side, ports, vlans, macs, prefixes, line });

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::line::{ALL, Line, STATE_CHANGING, What};
 use super::preset::industrial;
 use super::resolve::Zone;
-use super::values::{mac_text, side_word};
+use super::values::side_word;
 use super::{Policy, Refuse};
+use crate::text::mac_text;
 
 /// The word of an action.
 pub const fn action_word(action: Action) -> &'static str {

@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::explain::what;
 use super::line::LineInfo;
 use super::show::action_word;
-use super::values::mac_text;
 use super::{Compiled, Now, Policy, PolicyError};
 use crate::bindings::BindingTable;
 use crate::source::replay::UserEngine;
+use crate::text::mac_text;
 
 /// A conversation, what it did, and the rule that decided.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

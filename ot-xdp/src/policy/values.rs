@@ -50,22 +50,6 @@ pub fn vlan(n: i64) -> Result<u16, String> {
         .ok_or_else(|| format!("{n} is no VLAN id; it is a number from 1 to 4094"))
 }
 
-/// A MAC address in the low 48 bits.
-pub fn mac(text: &str) -> Result<u64, String> {
-    let octets: Vec<&str> = text.split([':', '-']).collect();
-    let number = |part: &&str| Some(*part).filter(|p| p.len() == 2).and_then(|p| u8::from_str_radix(p, 16).ok());
-    let read: Option<Vec<u8>> = octets.iter().map(number).collect();
-    read.filter(|octets| octets.len() == 6)
-        .map(|octets| octets.iter().fold(0, |mac, octet| mac << 8 | u64::from(*octet)))
-        .ok_or_else(|| format!("`{text}` is no MAC address; write six octets, like 00:1b:1b:8a:22:10"))
-}
-
-/// A MAC address as people write it.
-pub fn mac_text(mac: u64) -> String {
-    let octets: Vec<String> = (0..6).rev().map(|n| format!("{:02x}", mac >> (8 * n) & 0xFF)).collect();
-    octets.join(":")
-}
-
 /// An address, or a prefix whose host bits are zero.
 pub fn net(text: &str) -> Result<IpNet, String> {
     if let Ok(addr) = text.parse::<IpAddr>() {

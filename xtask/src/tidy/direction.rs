@@ -9,17 +9,18 @@ use crate::setup::Tools;
 use crate::shell;
 
 /// What every stage may use: they use no stage themselves.
-const LEAVES: [&str; 5] = ["asset", "bindings", "config", "health", "sys"];
+const LEAVES: [&str; 6] = ["asset", "bindings", "config", "health", "sys", "text"];
 
 /// Module, and what it may use beside itself and the leaves. Data flows downwards through the stages.
-const MODULES: [(&str, &[&str]); 17] = [
+const MODULES: [(&str, &[&str]); 19] = [
     ("asset", &[]),
     ("bindings", &[]),
     // Options of the command line are laid over the configuration.
     ("cli", &[]),
-    ("config", &["bindings", "cli"]),
+    ("config", &["bindings", "cli", "policy", "text"]),
     ("health", &[]),
     ("sys", &[]),
+    ("text", &[]),
     // Leaves of one user.
     ("capture", &[]),
     ("object", &[]),
@@ -30,11 +31,14 @@ const MODULES: [(&str, &[&str]); 17] = [
     ("detect", &["aggregate", "baseline"]),
     ("event", &["aggregate", "detect"]),
     ("sink", &["event"]),
-    // Never an event: nothing that was detected may block a frame without a person.
-    ("policy", &[]),
+    // Never an event: nothing that was detected may block a frame without a person. `explain` and `simulate` run the
+    // parsers as replay does.
+    ("policy", &["source"]),
+    // The way back: a policy into the kernel, and what became of frames out of it.
+    ("gate", &["event", "policy", "source"]),
     // The one that connects the stages, and the subcommands around it.
     ("pipeline", &["aggregate", "baseline", "capture", "detect", "event", "object", "policy", "sink", "source"]),
-    ("command", &["capture", "cli", "event", "object", "pipeline", "policy", "sink", "source"]),
+    ("command", &["capture", "cli", "event", "gate", "object", "pipeline", "policy", "sink", "source"]),
 ];
 
 /// Crate, and the crates that it may depend on; `None` for any but those of the other side.

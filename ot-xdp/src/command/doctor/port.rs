@@ -277,7 +277,7 @@ mod tests {
             },
             named: true,
             driver: Some("igb".to_owned()),
-            features: Ok(Some(XdpFeatures { native: true, multi_buffer: true })),
+            features: Ok(Some(XdpFeatures { native: true, multi_buffer: true, target: true })),
             offloads: Ok(vec!["rx-gro".to_owned()]),
             program: None,
             ports: Vec::new(),
@@ -317,7 +317,7 @@ mod tests {
         assert!(of(&f, "mtu").1.contains("every octet"));
         f.link.mtu = 9000;
         assert!(of(&f, "mtu").1.contains("3520 octets"));
-        f.features = Ok(Some(XdpFeatures { native: true, multi_buffer: false, .. }));
+        f.features = Ok(Some(XdpFeatures { native: true, multi_buffer: false, target: true }));
         assert_eq!(of(&f, "mtu").0, Level::Warning);
     }
 
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn native_support_is_told_or_looked_up() {
         let mut f = facts();
-        f.features = Ok(Some(XdpFeatures { native: false, multi_buffer: false }));
+        f.features = Ok(Some(XdpFeatures { native: false, multi_buffer: false, target: false }));
         let (level, text) = of(&f, "native");
         assert_eq!(level, Level::Problem);
         assert!(text.contains("--attach-mode skb"), "{text}");

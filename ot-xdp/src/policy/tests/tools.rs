@@ -40,7 +40,7 @@ fn asked(text: &str, port: Option<&str>, src: &str, hex: &[&str]) -> Vec<explain
         dport: 502,
         udp: false,
     };
-    let payloads = hex.iter().map(|h| packet::octets(h).unwrap()).collect();
+    let payloads = hex.iter().map(|h| crate::text::octets(h).unwrap()).collect();
     let question = explain::Question { envelope, port: port.map(str::to_owned), payloads };
     let number = explain::port_number(&ports, port).unwrap();
     let c = p.compile(clocks(), &ports).unwrap();
@@ -78,10 +78,10 @@ fn a_question_is_answered_by_the_parsers_and_the_rules() {
 
 #[test]
 fn octets_are_written_in_several_ways() {
-    assert_eq!(packet::octets("0x0a0B"), Ok(vec![10, 11]));
-    assert_eq!(packet::octets("0a 0b:0c-0d"), Ok(vec![10, 11, 12, 13]));
+    assert_eq!(crate::text::octets("0x0a0B"), Ok(vec![10, 11]));
+    assert_eq!(crate::text::octets("0a 0b:0c-0d"), Ok(vec![10, 11, 12, 13]));
     for text in ["", "0", "0g", "0a0"] {
-        assert!(packet::octets(text).is_err(), "{text}");
+        assert!(crate::text::octets(text).is_err(), "{text}");
     }
 }
 
@@ -105,7 +105,7 @@ fn a_simulation_counts_what_would_have_been_denied() {
         dport: 502,
         udp: true,
     };
-    let frame = |hex: &str| packet::frame(&envelope, 0, 0, &packet::octets(hex).unwrap());
+    let frame = |hex: &str| packet::frame(&envelope, 0, 0, &crate::text::octets(hex).unwrap());
     let second = |n: u64| 1_782_000_000_000_000_000 + n * 1_000_000_000;
     for n in 0..3 {
         s.frame(&frame(WRITE), second(n)).unwrap();

@@ -81,12 +81,14 @@ impl Kernel {
         }
         let mut rows: Array<_, Raw<Row>> = array(&mut self.ebpf, "FIRST_RULES")?;
         let offset = generation * (ROWS / 2);
-        for index in self.rows_in_use[generation as usize & 1].drain(..) {
+        let [first, second] = &mut self.rows_in_use;
+        let in_use = if generation == 0 { first } else { second };
+        for index in in_use.drain(..) {
             rows.set(offset + index, Raw([0; KINDS]), 0).map_err(|e| map_error("FIRST_RULES", &e))?;
         }
         for (index, row) in &t.rows {
             rows.set(offset + index, Raw(*row), 0).map_err(|e| map_error("FIRST_RULES", &e))?;
-            self.rows_in_use[generation as usize & 1].push(*index);
+            in_use.push(*index);
         }
         let mut heads: Array<_, Raw<Head>> = array(&mut self.ebpf, "HEADS")?;
         heads.set(generation, Raw(t.head), 0).map_err(|e| map_error("HEADS", &e))?;

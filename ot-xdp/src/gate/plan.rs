@@ -1,15 +1,15 @@
 //! A compiled policy as the loader takes it.
 
-use super::show::sentence;
-use super::{Compiled, Policy};
+use super::Plan;
 use crate::event;
-use crate::gate::Plan;
+use crate::policy::show::sentence;
+use crate::policy::{Compiled, Policy};
 use crate::source::kernel::GateTables;
 
 impl Compiled {
     /// The tables of the kernel and what events tell of the rules. `policy` is the one that this was compiled from.
     pub fn plan(&self, policy: &Policy) -> Plan {
-        let info = |info: &super::RuleInfo| event::RuleInfo {
+        let info = |info: &crate::policy::RuleInfo| event::RuleInfo {
             id: info.line.name.clone(),
             name: policy.lines.iter().find(|l| l.info == info.line).map_or_else(String::new, |l| sentence(l, policy)),
             reason: info.line.reason.clone(),
