@@ -57,6 +57,14 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Take every program of ot-xdp off every interface, at once: the way back. Needs no running loader.
     Detach(DetachArgs),
+    /// Ask the running loader what it does and what it has counted.
+    Status(StatusArgs),
+    /// Change the mode of the running gateway.
+    Mode(ModeArgs),
+    /// Confirm an arming that would be undone otherwise.
+    Confirm(ByArgs),
+    /// Have the running loader read its configuration again; a wrong one leaves the old policy in force.
+    Reload(ByArgs),
     /// Print the complete configuration with its defaults.
     Config,
     /// Print a completion script for a shell.
@@ -99,12 +107,93 @@ pub struct RunArgs {
     /// without a frame between. `ot-xdp detach` takes them off.
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "DIR")]
     pub pin: Option<Option<PathBuf>>,
+    /// Socket for `ot-xdp status` and the other commands that ask a running loader; /run/ot-xdp/control.sock without this.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// Print a readable summary to standard error at the end.
     #[arg(long)]
     pub summary: bool,
     /// Gateway.
     #[command(flatten)]
     pub gate: GateArgs,
+}
+
+/// Options of commands that ask a running loader.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The loader's control socket, where `run --control` was given one.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of commands that change something in a running loader.
+#[derive(Debug, Args)]
+pub struct ByArgs {
+    /// Who asks: it is in the audit event.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// The loader's control socket, where `run --control` was given one.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+/// Options of `mode`.
+#[derive(Debug, Args)]
+pub struct ModeArgs {
+    /// The mode.
+    #[arg(value_enum)]
+    pub mode: GateMode,
+    /// Undo the arming (mode enforce) after this time unless `ot-xdp confirm` confirms it.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub confirm_within: Option<Duration>,
+    /// Ticket or change number.
+    #[arg(long)]
+    pub ticket: Option<String>,
+    /// Who, and which loader.
+    #[command(flatten)]
+    pub by: ByArgs,
+}
+
+/// Options of `policy permit`.
+#[derive(Debug, Args)]
+pub struct PermitArgs {
+    /// Source address.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::text::address)]
+    pub from: IpAddr,
+    /// Destination address.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::text::address)]
+    pub to: IpAddr,
+    /// Protocol, by the name that events have.
+    #[arg(long)]
+    pub protocol: String,
+    /// Class of operations; may be given several times. Without it every operation of the protocol.
+    #[arg(long)]
+    pub class: Vec<String>,
+    /// How long, e.g. `30m`; at most a day. It ends in the kernel, also when this program is dead by then.
+    #[arg(long = "for", value_parser = duration, value_name = "TIME")]
+    pub length: Duration,
+    /// Ticket or change number.
+    #[arg(long)]
+    pub ticket: String,
+    /// Why.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Who, and which loader.
+    #[command(flatten)]
+    pub by: ByArgs,
+}
+
+/// Options of `policy revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Number of the permit.
+    pub id: u64,
+    /// Who, and which loader.
+    #[command(flatten)]
+    pub by: ByArgs,
 }
 
 /// Options of `detach`.
@@ -154,6 +243,17 @@ pub enum GateMode {
     Shadow,
     /// What the policy denies is refused.
     Enforce,
+}
+
+impl GateMode {
+    /// The word on the command line and in requests.
+    pub const fn word(self) -> &'static str {
+        match self {
+            GateMode::Monitor => "monitor",
+            GateMode::Shadow => "shadow",
+            GateMode::Enforce => "enforce",
+        }
+    }
 }
 
 /// Attach modes by the names that XDP tools use.
@@ -215,6 +315,12 @@ pub enum PolicyCommand {
     Show(ShowArgs),
     /// Say what the policy would have denied and reported in captured traffic.
     Simulate(SimulateArgs),
+    /// Let one host do something to another one for some time, at the running gateway.
+    Permit(PermitArgs),
+    /// List the permits that are in force.
+    Permits(StatusArgs),
+    /// End a permit before its time.
+    Revoke(RevokeArgs),
 }
 
 /// Options of `policy show`.

@@ -13,13 +13,14 @@ use ot_xdp_common::limits::FLOWS;
 use ot_xdp_common::proto::Proto;
 use serde::Deserialize;
 
+use crate::text::time;
 pub use error::ConfigError;
 pub(crate) use operation::find as function;
 pub use operation::{SiteFunction, SiteOperation};
 pub use read::FLOWS_RANGE;
 #[cfg(test)]
 pub(crate) use read::parse as parse_text;
-pub(crate) use read::{number_text, numbers, time};
+pub(crate) use read::{number_text, numbers};
 
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, ReplayArgs, RunArgs};

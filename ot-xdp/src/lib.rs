@@ -6,6 +6,7 @@ pub mod capture;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod control;
 pub mod event;
 pub mod gate;
 pub mod object;

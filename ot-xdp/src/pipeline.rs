@@ -170,6 +170,11 @@ impl<S: Sink> Pipeline<S> {
         Ok(())
     }
 
+    /// Events that the sink did not take.
+    pub fn dropped(&self) -> u64 {
+        self.sink.dropped()
+    }
+
     /// The sink, for its end.
     pub fn sink(&mut self) -> &mut S {
         &mut self.sink

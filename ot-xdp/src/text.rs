@@ -24,6 +24,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     n.checked_mul(ms).filter(|n| *n > 0).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// A time in the notation of [`duration`], in the largest unit that keeps it whole; minutes only above two.
+pub fn time(d: Duration) -> String {
+    let ms = d.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    units
+        .iter()
+        .find(|(_, unit)| ms.is_multiple_of(*unit) && ms / unit > 1)
+        .or_else(|| units.iter().rev().find(|(_, unit)| ms.is_multiple_of(*unit)))
+        .map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
+}
+
 /// An address of an option.
 ///
 /// # Errors

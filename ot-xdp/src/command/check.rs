@@ -12,8 +12,9 @@ use ot_xdp_common::proto::Proto;
 use super::doctor::{map_memory, mebibytes, possible_cpus};
 use crate::bindings::BindingTable;
 use crate::cli::{CheckArgs, ModeArg};
-use crate::config::{Config, ConfigError, number_text, numbers, time};
+use crate::config::{Config, ConfigError, number_text, numbers};
 use crate::policy::Policy;
+use crate::text::time;
 
 /// Checks a file and says in a few sentences what it means.
 ///

@@ -1,20 +1,26 @@
 //! The gateway's part of `ot-xdp run`: which ports, which policy, which mode.
 
+mod permits;
+mod status;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use jiff::Timestamp;
 use ot_xdp_common::policy::Mode;
 
 use crate::cli::{GateArgs, GateMode};
 use crate::config::{Config, ConfigError};
+use crate::control::Permit;
 use crate::event::{Event, ecs};
 use crate::gate::{DEAD_MAN, Gate, PINNED_DEAD_MAN, Plan};
 use crate::policy::{Now, Policy, Problem};
 use crate::source::kernel::Kernel;
 use crate::sys::clock;
 use crate::sys::link::Link;
+use permits::Permits;
 
 /// How often the gate beats and reports.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -23,6 +29,7 @@ pub const TICK: Duration = Duration::from_millis(100);
 pub struct Gateway {
     args: GateArgs,
     policy: Policy,
+    permits: Permits,
     /// When a window of the policy begins or ends, and it has to be compiled again; monotonic.
     renew_ns: Option<u64>,
     gate: Option<Gate>,
@@ -85,7 +92,14 @@ impl Gateway {
         if args.confirm_within.is_some() && args.mode != GateMode::Enforce {
             return Err(wrong("--confirm-within", "only an arming (--mode enforce) is confirmed").into());
         }
-        Ok(Some(Gateway { args: args.clone(), policy, renew_ns: None, gate: None, known: BTreeMap::new() }))
+        Ok(Some(Gateway {
+            args: args.clone(),
+            policy,
+            permits: Permits::default(),
+            renew_ns: None,
+            gate: None,
+            known: BTreeMap::new(),
+        }))
     }
 
     /// Ports to watch: those of the bridge, or those that were named.
@@ -100,9 +114,11 @@ impl Gateway {
     }
 
     fn plan(&mut self, ports: &[(u32, String)]) -> Result<Plan> {
-        let compiled = self.policy.compile(Now::read(), ports)?;
+        let now = Now::read();
+        let policy = self.permits.over(&self.policy, now.wall);
+        let compiled = policy.compile(now, ports)?;
         self.renew_ns = compiled.renew_ns;
-        Ok(compiled.plan(&self.policy))
+        Ok(compiled.plan(&policy))
     }
 
     fn port_list(&self) -> Vec<(u32, String)> {
@@ -188,12 +204,59 @@ impl Gateway {
         Ok(gate.set_mode(kernel, mode, self.args.confirm_within)?)
     }
 
+    /// Changes the mode while everything runs.
+    ///
+    /// # Errors
+    /// An arming without anything to protect; the kernel refuses.
+    pub fn set_mode(&mut self, kernel: &mut Kernel, mode: Mode, confirm: Option<Duration>) -> Result<Event> {
+        let Some(gate) = &mut self.gate else { bail!("the gate was not begun") };
+        if confirm.is_some() && mode != Mode::Enforce {
+            bail!("only an arming (mode enforce) is confirmed");
+        }
+        if mode != Mode::Monitor && gate.plan().is_some_and(|p| p.tables.rules.len() <= 1) {
+            bail!("the policy has no line: there would be nothing to protect");
+        }
+        Ok(gate.set_mode(kernel, mode, confirm)?)
+    }
+
+    /// Puts an exception in front of the policy; its number, and what to report.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing has changed.
+    pub async fn permit(&mut self, kernel: &mut Kernel, permit: &Permit) -> Result<(String, Event)> {
+        let (id, until) = self.permits.add(permit, &self.policy, Timestamp::now())?;
+        if let Err(e) = self.renew(kernel).await {
+            self.permits.revoke(id)?;
+            return Err(e);
+        }
+        let class = if permit.class.is_empty() { "every operation".to_owned() } else { permit.class.join(", ") };
+        let Permit { from, to, protocol, .. } = permit;
+        let said = format!("permit {id}: {from} may do {class} of {protocol} at {to} until {until:.0}");
+        let event = self.audit("policy-permit", said.clone());
+        event.map(|event| (said, event)).ok_or_else(|| anyhow::anyhow!("the gate was not begun"))
+    }
+
+    /// Ends an exception.
+    ///
+    /// # Errors
+    /// When there is none of this number; the kernel refuses.
+    pub async fn revoke(&mut self, kernel: &mut Kernel, id: u64) -> Result<(String, Event)> {
+        self.permits.revoke(id)?;
+        self.renew(kernel).await?;
+        let said = format!("permit {id} is revoked");
+        let event = self.audit("policy-permit", said.clone());
+        event.map(|event| (said, event)).ok_or_else(|| anyhow::anyhow!("the gate was not begun"))
+    }
+
     /// Confirms the arming.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn confirm(&mut self, kernel: &mut Kernel) -> Result<Event> {
         let Some(gate) = &mut self.gate else { bail!("the gate was not begun") };
+        if gate.control().confirm_ns == 0 {
+            bail!("no arming waits for a confirmation");
+        }
         gate.confirm(kernel)?;
         Ok(gate.audit("gate-mode-change", true, "the arming is confirmed".to_owned(), None))
     }
@@ -210,6 +273,9 @@ impl Gateway {
             found.map_or_else(|| ifindex.to_string().into(), |(name, _)| name.as_str().into())
         };
         events.extend(gate.report(kernel, name, all)?);
+        for id in self.permits.ended(Timestamp::now()) {
+            events.push(gate.audit("policy-permit", true, format!("permit {id} has ended"), None));
+        }
         if all {
             gate.make_room(kernel)?;
         }
@@ -241,6 +307,11 @@ impl Gateway {
         }
         self.known = now;
         Ok((events, gone, come))
+    }
+
+    /// An event about something that was asked for and not done.
+    pub fn refusal(&self, action: &'static str, why: &str) -> Option<Event> {
+        self.gate.as_ref().map(|gate| gate.audit(action, false, why.to_owned(), None))
     }
 
     /// An event about what was done to the gateway.

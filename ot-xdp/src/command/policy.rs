@@ -26,6 +26,9 @@ pub fn run(command: &PolicyCommand) -> Result<ExitCode> {
     match command {
         PolicyCommand::Show(args) => show(args),
         PolicyCommand::Simulate(args) => simulate(args),
+        PolicyCommand::Permit(args) => super::operate::permit(args),
+        PolicyCommand::Permits(args) => super::operate::permits(args),
+        PolicyCommand::Revoke(args) => super::operate::revoke(args),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `ot-xdp run`: interfaces in, events out, until told to stop.
 
+mod control;
+
 use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::path::Path;
@@ -14,6 +16,7 @@ use super::gate::Gateway;
 use super::pairs::Pairs;
 use crate::cli::{ModeArg, RunArgs};
 use crate::config::{Config, ConfigError};
+use crate::control::server::{Job, Server};
 use crate::event::Attach;
 use crate::event::ecs::Mode;
 use crate::pipeline::{self, Pipeline, Settings};
@@ -71,6 +74,29 @@ struct Sensor {
     attached: BTreeMap<String, AttachMode>,
     gateway: Option<Gateway>,
     pairs: Pairs,
+    begin: Instant,
+}
+
+/// The control socket. One that the operator named has to be there; without the usual one everything else goes on.
+fn control_socket(args: &RunArgs) -> Result<Option<Server>> {
+    let path = args.control.as_deref().unwrap_or(Path::new(crate::control::PATH));
+    match Server::listen(path) {
+        Ok(server) => Ok(Some(server)),
+        Err(e) if args.control.is_some() => {
+            Err(e).with_context(|| format!("cannot listen at the control socket `{}`", path.display()))
+        }
+        Err(e) => {
+            tracing::warn!("no control socket at `{}` ({e}); name another place with --control", path.display());
+            Ok(None)
+        }
+    }
+}
+
+async fn next_job(server: &mut Option<Server>) -> Option<Job> {
+    match server {
+        Some(server) => server.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Sensor {
@@ -102,6 +128,7 @@ impl Sensor {
             attached: BTreeMap::new(),
             gateway,
             pairs,
+            begin: Instant::now(),
         };
         let links = link::all().await?;
         if let Some(gateway) = &mut sensor.gateway {
@@ -167,6 +194,8 @@ impl Sensor {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut confirmed = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
         let mut reload = signal(SignalKind::user_defined2()).context("cannot listen for SIGUSR2")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let mut server = control_socket(args)?;
         let mut links = link::watch()?;
         let mut gate = interval(super::gate::TICK);
         gate.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -191,6 +220,8 @@ impl Sensor {
                     self.gate(false)?;
                     self.follow_windows().await?;
                 }
+                Some(job) = next_job(&mut server) => self.serve(args, job).await?,
+                _ = hangup.recv() => self.reload(args).await?,
                 _ = reload.recv() => self.reload(args).await?,
                 _ = confirmed.recv() => self.confirm()?,
                 _ = tick.tick() => {
@@ -237,8 +268,13 @@ impl Sensor {
 
     fn confirm(&mut self) -> Result<()> {
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
-        let event = gateway.confirm(&mut self.kernel)?;
-        Ok(self.pipeline.gate(vec![event])?)
+        match gateway.confirm(&mut self.kernel) {
+            Ok(event) => Ok(self.pipeline.gate(vec![event])?),
+            Err(e) => {
+                tracing::warn!("SIGUSR1: {e:#}");
+                Ok(())
+            }
+        }
     }
 
     fn interval(&mut self) -> Result<()> {

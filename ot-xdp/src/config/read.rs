@@ -16,7 +16,7 @@ use super::{Capture, Config, ConfigError, Counters, Events, Sensor, SiteBinding}
 use crate::bindings::BindingTable;
 use crate::cli::ModeArg;
 use crate::policy::{PolicySection, RuleEntry, WindowEntry, ZoneEntry};
-use crate::text::duration;
+use crate::text::{duration, time};
 
 /// Flow keys that can be asked for: below, a small plant would overflow; above, a host would run out of memory.
 pub const FLOWS_RANGE: RangeInclusive<u32> = 1_000..=4_000_000;
@@ -264,15 +264,4 @@ pub(super) fn check_interval(interval: Duration) -> Result<Duration, String> {
         return Ok(interval);
     }
     Err(format!("{} is not between {} and {}", time(interval), time(SHORTEST), time(LONGEST)))
-}
-
-/// A time in the notation of [`duration`], in the largest unit that keeps it whole; minutes only above two.
-pub(crate) fn time(d: Duration) -> String {
-    let ms = d.as_millis();
-    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    units
-        .iter()
-        .find(|(_, unit)| ms.is_multiple_of(*unit) && ms / unit > 1)
-        .or_else(|| units.iter().rev().find(|(_, unit)| ms.is_multiple_of(*unit)))
-        .map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
 }

@@ -84,6 +84,9 @@ impl Doc<'_> {
         if let Some(user) = &e.user {
             self.put("user.name", user.as_str());
         }
+        if let Some(ticket) = &e.ticket {
+            self.put("otxdp.gate.ticket", ticket.as_str());
+        }
     }
 }
 

@@ -320,6 +320,7 @@ pub const AUDIT: &[Field] = &[
     f("otxdp.gate.mode_before", OneOf(&["enforce", "monitor", "shadow"]), Optional, "Mode before."),
     f("otxdp.gate.mode_after", OneOf(&["enforce", "monitor", "shadow"]), Optional, "Mode afterwards."),
     f("user.name", Text, Here, "Who asked for it, where that is known."),
+    f("otxdp.gate.ticket", Text, Optional, "Ticket or change number, where one was given."),
 ];
 
 /// Fields of health and statistics, one event a port.

@@ -150,6 +150,8 @@ pub struct Audit {
     pub rules: u64,
     /// Who asked for it, as far as is known.
     pub user: Option<String>,
+    /// Ticket or change number.
+    pub ticket: Option<String>,
 }
 
 /// Words of [`Audit::action`].

@@ -4,6 +4,7 @@
 //! over, beats, and reads what became of frames. When it dies, the kernel passes everything after the dead-man time.
 
 mod heart;
+pub mod hits;
 pub mod pair;
 mod plan;
 pub mod simple;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use ot_xdp_common::policy::{Control, DENIALS, DenialKey, GatePort, Mode};
 
 use heart::Heart;
+use hits::{Book, RuleTotal};
 
 use crate::event::{Audit, Event, Refusal, RuleInfo};
 use crate::source::kernel::{GateTables, Kernel, KernelError};
@@ -61,6 +63,7 @@ pub struct Gate {
     turned_at: std::time::Instant,
     /// Frames of each record that were reported.
     reported: HashMap<DenialKey, u64>,
+    hits: Book,
 }
 
 impl Gate {
@@ -79,6 +82,7 @@ impl Gate {
             heart: Heart::start(kernel.take_beat()?)?,
             turned_at: std::time::Instant::now(),
             reported: HashMap::new(),
+            hits: Book::default(),
         };
         gate.tick(kernel)?;
         Ok(gate)
@@ -154,8 +158,10 @@ impl Gate {
         tokio::time::sleep(REST.saturating_sub(self.turned_at.elapsed())).await;
         let next = self.control.generation.wrapping_add(1);
         self.forget(kernel, |key| key.rule >> 8 & 1 == next & 1)?;
+        self.count(kernel)?;
         kernel.write_policy(next, &plan.tables)?;
         let control = Control { generation: next, ..self.control };
+        self.hits.cleared(next);
         kernel.set_control(&control)?;
         self.control = control;
         self.turned_at = std::time::Instant::now();
@@ -240,6 +246,36 @@ impl Gate {
         Ok(())
     }
 
+    /// Adds up what the rules decided.
+    fn count(&mut self, kernel: &Kernel) -> Result<(), KernelError> {
+        // Of the generation before as well: frames may have been under way when it was turned over.
+        for generation in [0, 1] {
+            let Some(plan) = self.plans.get(generation as usize) else { continue };
+            let hits = kernel.rule_hits(generation, plan.rules.len() as u32)?;
+            self.hits.add(generation, &plan.rules, &hits);
+        }
+        Ok(())
+    }
+
+    /// What each rule decided since the start, also those that are not in force any more.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn hits(&mut self, kernel: &Kernel) -> Result<Vec<RuleTotal>, KernelError> {
+        self.count(kernel)?;
+        Ok(self.hits.totals().cloned().collect())
+    }
+
+    /// The policy in force.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans.get(self.control.generation as usize & 1)
+    }
+
+    /// Mode, heartbeat and generation as the kernel has them.
+    pub fn control(&self) -> Control {
+        self.control
+    }
+
     /// Rules in force.
     pub fn rules(&self) -> u64 {
         let plan = self.plans.get(self.control.generation as usize & 1);
@@ -256,6 +292,7 @@ impl Gate {
             mode: modes.map(|(before, after)| (mode_word(before), mode_word(after))),
             rules: self.rules(),
             user: None,
+            ticket: None,
         }))
     }
 }

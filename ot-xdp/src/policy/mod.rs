@@ -40,6 +40,7 @@ pub mod window;
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use ot_xdp_common::policy::Side;
 
@@ -47,6 +48,7 @@ pub use compiled::{Compiled, Judgement, RuleInfo, Way, What};
 pub use file::{PolicySection, Refuse, RuleEntry, WindowEntry, ZoneEntry};
 pub use preset::Preset;
 pub use resolve::Zone;
+pub use values::side_word;
 
 use crate::config::Config;
 use crate::sys::clock;
@@ -173,11 +175,12 @@ impl Policy {
         Policy { zones, lines, windows: Vec::new(), preset: Some(preset), refuse: Refuse::Reset, dead_man: None }
     }
 
-    /// Puts a narrow allow line in front: zones by name, something that it is about, and an end.
+    /// Puts a narrow allow line of this name in front: one source and one destination (a zone by name, or a host), something
+    /// that it is about, and an end.
     ///
     /// # Errors
     /// [`PolicyError::Permit`] with everything that is wrong; the policy is as it was.
-    pub fn permit(&mut self, entry: &RuleEntry, now: Timestamp) -> Result<(), PolicyError> {
+    pub fn permit(&mut self, name: &str, entry: &RuleEntry, now: Timestamp) -> Result<(), PolicyError> {
         let mut found = Problems { all: Vec::new() };
         if entry.action != "allow" {
             found.fatal(0, "a permit allows; write action = \"allow\"");
@@ -187,8 +190,10 @@ impl Policy {
         }
         let line = resolve::rule(entry, &self.zones, &self.windows, &mut found);
         if let Some(line) = &line {
-            if line.from.count_ones() != 1 || line.to.count_ones() != 1 {
-                found.fatal(0, "a permit is for one source zone and one destination zone");
+            let host = |net: &Option<IpNet>| net.is_some_and(|n| n.prefix_len() == n.max_prefix_len());
+            let one = |zones: u16, net| zones.count_ones() == 1 || host(net);
+            if !one(line.from, &line.src) || !one(line.to, &line.dst) {
+                found.fatal(0, "a permit is for one source and one destination: a host each, or a zone");
             }
             if matches!(&line.what, line::What::Kinds { protos: None, kinds: u64::MAX }) {
                 found.fatal(0, "a permit is for something: name a protocol, a class or a function");
@@ -201,8 +206,7 @@ impl Policy {
             let reasons: Vec<String> = found.all.into_iter().map(|p| p.reason).collect();
             return Err(PolicyError::Permit(reasons.join("; ")));
         };
-        let before = self.lines.iter().filter(|l| l.info.name.starts_with("permit ")).count();
-        line.info.name = format!("permit {}", before + 1);
+        line.info.name = name.to_owned();
         line.info.line = None;
         self.lines.insert(0, line);
         Ok(())

@@ -12,7 +12,7 @@ use crate::shell;
 const LEAVES: [&str; 6] = ["asset", "bindings", "config", "health", "sys", "text"];
 
 /// Module, and what it may use beside itself and the leaves. Data flows downwards through the stages.
-const MODULES: [(&str, &[&str]); 19] = [
+const MODULES: [(&str, &[&str]); 20] = [
     ("asset", &[]),
     ("bindings", &[]),
     // Options of the command line are laid over the configuration.
@@ -38,7 +38,9 @@ const MODULES: [(&str, &[&str]); 19] = [
     ("gate", &["event", "policy", "source"]),
     // The one that connects the stages, and the subcommands around it.
     ("pipeline", &["aggregate", "baseline", "capture", "detect", "event", "object", "policy", "sink", "source"]),
-    ("command", &["capture", "cli", "event", "gate", "object", "pipeline", "policy", "sink", "source"]),
+    // What an operator asks of a loader that runs.
+    ("control", &[]),
+    ("command", &["capture", "cli", "control", "event", "gate", "object", "pipeline", "policy", "sink", "source"]),
 ];
 
 /// Crate, and the crates that it may depend on; `None` for any but those of the other side.

@@ -203,7 +203,7 @@ fn a_permit_stands_in_front_and_ends() {
         expires: Some("2026-06-10T12:30:00Z".to_owned()),
         ..RuleEntry::default()
     };
-    p.permit(&entry, now()).unwrap();
+    p.permit("permit 1", &entry, now()).unwrap();
     let c = p.compile(clocks(), &[]).unwrap();
     assert_eq!(c.rule_info(1).unwrap().line.ticket.as_deref(), Some("CHG-17"));
     let op = operation(Proto::S7comm, Class::ProgramDownload, true);
@@ -226,7 +226,7 @@ fn a_permit_stands_in_front_and_ends() {
         RuleEntry { owner: String::new(), ..entry.clone() },
         RuleEntry { to: one("nowhere"), ..entry },
     ] {
-        assert!(p.permit(&broken, now()).is_err(), "{broken:?}");
+        assert!(p.permit("permit 2", &broken, now()).is_err(), "{broken:?}");
     }
     assert_eq!(p, before);
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use ot_xdp_common::limits::PORTS;
 use ot_xdp_common::policy::{
@@ -90,6 +90,7 @@ impl Kernel {
             rows.set(offset + index, Raw(*row), 0).map_err(|e| map_error("FIRST_RULES", &e))?;
             in_use.push(*index);
         }
+        self.clear_hits(generation)?;
         let mut heads: Array<_, Raw<Head>> = array(&mut self.ebpf, "HEADS")?;
         heads.set(generation, Raw(t.head), 0).map_err(|e| map_error("HEADS", &e))?;
         let mut vlans: Array<_, u32> = array(&mut self.ebpf, "ZONE_VLANS")?;
@@ -147,6 +148,17 @@ impl Kernel {
             let [a, b, c, d] = addr.map(u32::to_be);
             let key = Key::new(32 + u32::from(*length), [generation.to_be(), a, b, c, d]);
             map.insert(&key, u32::from(*zone), 0).map_err(|e| map_error("ZONE_NETS", &e))?;
+        }
+        Ok(())
+    }
+
+    fn clear_hits(&mut self, generation: u32) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut("HITS").ok_or(KernelError::Missing("HITS"))?;
+        let mut map: PerCpuArray<_, Raw<Hits>> = PerCpuArray::try_from(map).map_err(|e| map_error("HITS", &e))?;
+        for number in 0..RULES {
+            let zero = PerCpuValues::try_from(vec![Raw(Hits::default()); self.cpus]);
+            let zero = zero.map_err(|e| map_error("HITS", &e))?;
+            map.set((generation & 1) * RULES + number, zero, 0).map_err(|e| map_error("HITS", &e))?;
         }
         Ok(())
     }
