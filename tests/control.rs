@@ -243,3 +243,35 @@ fn a_sensor_tells_its_status_and_is_no_gateway() {
     assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("is `ot-xdp run` running?"));
     assert!(!socket.exists(), "removed at the end");
 }
+
+#[test]
+fn a_policy_is_tried_on_live_traffic_and_refuses_nothing() {
+    if !is_root() {
+        skip!("needs root for namespaces and XDP");
+    }
+    let (Some(bin), Some(lab)) = (harness::binary(), harness::lab()) else { skip!("the release binary is not built") };
+    let file = std::env::temp_dir().join(format!("ot-xdp-ctlive-{}.toml", std::process::id()));
+    let zones = "[policy]\npreset = \"protect-writes\"\n\
+                 [[zone]]\nname = \"office\"\nside = \"it\"\nlevel = 4\nports = [\"p-it\"]\n\
+                 [[zone]]\nname = \"plant\"\nside = \"ot\"\nlevel = 1\nports = [\"p-ot\"]\n";
+    std::fs::write(&file, zones).expect("file");
+    let plant = harness::plant::Plant::new(&format!("otctlive{}", std::process::id())).expect("namespaces");
+    let config = file.display().to_string();
+    let args = ["policy", "simulate", "--config", &config, "--live", "br0", "--duration", "6s", "--json"];
+    let table = Told::new(&plant, "br", &bin, &args);
+    let begin = Instant::now();
+    while !plant.xdp("p-ot").expect("link") {
+        assert!(begin.elapsed() < Duration::from_secs(5), "attached");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let g = Gateway { plant, lab, gate: table };
+    let _plc = g.server("ot", &["modbus-server", PLC]);
+    assert!(g.send("it", PLC, 0, &[&write(9)]).contains("got"));
+    assert!(g.send("it", PLC, 0, &[READ]).contains(&holds(9)), "nothing is refused");
+    g.gate.wait("the table", |l| l == "}");
+    let report: Value = serde_json::from_str(&g.gate.lines().concat()).expect("JSON");
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["what"], &finding["source"]), (&"modbus:6".into(), &IT.into()), "{report}");
+    assert_eq!((&report["denied"], &finding["action"]), (&1.into(), &"deny".into()));
+    let _ = std::fs::remove_file(&file);
+}

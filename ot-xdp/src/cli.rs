@@ -77,7 +77,7 @@ pub enum Command {
 }
 
 /// Options of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Configuration file (TOML). Not needed for a first run.
     #[arg(short, long)]
@@ -347,8 +347,17 @@ pub struct SimulateArgs {
     #[arg(short, long)]
     pub config: PathBuf,
     /// Capture files: pcap or pcapng, plain, gzip or zstd; `-` is standard input.
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present_any = ["baseline", "live"])]
     pub captures: Vec<PathBuf>,
+    /// Flow events that `run` or `replay` wrote: what a sensor has counted so far; `-` is standard input.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub baseline: Vec<PathBuf>,
+    /// The traffic of this bridge, as long as --duration: the kernel program looks it up and passes everything.
+    #[arg(long, value_name = "BRIDGE", conflicts_with_all = ["captures", "baseline"], requires = "duration")]
+    pub live: Option<String>,
+    /// How long to look at live traffic, e.g. `10m`.
+    #[arg(long, value_parser = duration, requires = "live")]
+    pub duration: Option<Duration>,
     /// Port of a zone on which all frames come in. Without it zones are found by VLAN, MAC address and prefix only.
     #[arg(long = "in", value_name = "PORT")]
     pub port_name: Option<String>,

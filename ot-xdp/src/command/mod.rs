@@ -5,6 +5,7 @@ pub mod detach;
 pub mod doctor;
 mod gate;
 pub mod help;
+pub mod live;
 pub mod operate;
 mod pairs;
 pub mod policy;

@@ -1,10 +1,11 @@
 //! `ot-xdp policy` and `ot-xdp explain`: a policy read out, tried on captures, and asked about one payload.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::bindings::BindingTable;
 use crate::capture::Capture;
@@ -12,6 +13,7 @@ use crate::cli::{ExplainArgs, PolicyCommand, ShowArgs, SimulateArgs};
 use crate::config::{Config, ConfigError};
 use crate::policy::explain::{self, Question};
 use crate::policy::packet::Envelope;
+use crate::policy::recorded::Functions;
 use crate::policy::simulate::{self, Simulation};
 use crate::policy::{Now, Policy, show};
 
@@ -98,8 +100,13 @@ pub fn explain(args: &ExplainArgs) -> Result<ExitCode> {
 /// A MAC address that nobody has (IEEE 802 cl. 8.4.2: locally administered).
 const LOCAL_MAC: u64 = 0x0200_0000_0001;
 
-/// Tries a policy on captures.
+/// Tries a policy on captures, on flow events, or on live traffic.
 fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
+    if let Some(bridge) = &args.live {
+        let report = super::live::simulate(&args.config, bridge, args.duration)?;
+        let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { simulate::text(&report) };
+        return print(&text);
+    }
     let (policy, bindings) = load(&args.config)?;
     let ports = explain::ports(&policy);
     let port = explain::port_number(&ports, args.port_name.as_deref()).map_err(|reason| option("--in", reason))?;
@@ -109,10 +116,42 @@ fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
         simulation.next_capture();
         faults += frames(file, &mut simulation)?;
     }
+    let mut functions = Functions::default();
+    for file in &args.baseline {
+        faults += events(file, &mut simulation, &mut functions)?;
+    }
     let report = simulation.finish();
     let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { simulate::text(&report) };
     print(&text)?;
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the events of one file; returns the number of faults.
+fn events(file: &Path, simulation: &mut Simulation<'_>, functions: &mut Functions) -> Result<u32> {
+    let open = || -> std::io::Result<Box<dyn BufRead>> {
+        Ok(if file == Path::new("-") {
+            Box::new(BufReader::new(std::io::stdin()))
+        } else {
+            Box::new(BufReader::new(File::open(file)?))
+        })
+    };
+    let mut flows = 0u64;
+    let mut faults = 0;
+    for (n, line) in (1..).zip(open().with_context(|| format!("cannot read {}", file.display()))?.lines()) {
+        let line = line.with_context(|| format!("cannot read {}", file.display()))?;
+        match serde_json::from_str(&line) {
+            Ok(event) => flows += u64::from(simulation.event(&event, functions)?),
+            Err(e) => {
+                tracing::error!("{}:{n}: no event: {e}", file.display());
+                faults += 1;
+            }
+        }
+    }
+    if flows == 0 {
+        tracing::error!("{}: holds no flow events", file.display());
+        faults += 1;
+    }
+    Ok(faults)
 }
 
 /// Runs the frames of one capture; returns the number of faults.

@@ -3,7 +3,7 @@
 mod control;
 
 use std::collections::BTreeMap;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +38,15 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 /// # Errors
 /// Wrong configuration, missing privilege, an interface that cannot be used, a sink that is gone.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
+    into(args, BufWriter::new(std::io::stdout()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same with the events going to `out`; returns the number of frames seen.
+///
+/// # Errors
+/// See [`run`].
+pub fn into(args: &RunArgs, out: impl Write + Send + 'static) -> Result<u64> {
     let config = Config::for_run(args)?;
     if let Some(why) = super::doctor::unsupported_kernel() {
         bail!(why);
@@ -51,15 +60,15 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
     runtime.block_on(async {
-        let mut sensor = Sensor::start(&config, args, gateway).await?;
+        let mut sensor = Sensor::start(&config, args, gateway, out).await?;
         let result = sensor.watch(args).await;
         sensor.stop().await;
         if summary {
             pipeline::summary(sensor.pipeline.totals(), &mut std::io::stderr().lock())?;
         }
-        result
-    })?;
-    Ok(ExitCode::SUCCESS)
+        result?;
+        Ok(sensor.pipeline.totals().ports.values().map(|p| p.frames).sum())
+    })
 }
 
 /// The running sensor.
@@ -100,7 +109,12 @@ async fn next_job(server: &mut Option<Server>) -> Option<Job> {
 }
 
 impl Sensor {
-    async fn start(config: &Config, args: &RunArgs, gateway: Option<Gateway>) -> Result<Sensor> {
+    async fn start(
+        config: &Config,
+        args: &RunArgs,
+        gateway: Option<Gateway>,
+        out: impl Write + Send + 'static,
+    ) -> Result<Sensor> {
         let bindings = config.bindings()?;
         let options = Options { flows: config.counters.flows, replay: false, bindings, gate: gateway.is_some() };
         let pairs = Pairs::new(&args.gate.pairs)?;
@@ -117,7 +131,7 @@ impl Sensor {
         };
         let mut sensor = Sensor {
             kernel,
-            pipeline: Pipeline::new(settings, Clock::now(), Queued::new(BufWriter::new(std::io::stdout()))),
+            pipeline: Pipeline::new(settings, Clock::now(), Queued::new(out)),
             wanted: config.capture.interfaces.clone(),
             mode: match config.capture.attach_mode {
                 ModeArg::Native => AttachMode::Native,

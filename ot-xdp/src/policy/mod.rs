@@ -30,6 +30,7 @@ pub mod file;
 pub mod line;
 pub mod packet;
 pub mod preset;
+pub mod recorded;
 pub mod resolve;
 pub mod show;
 pub mod simulate;

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use ot_xdp_common::classify::service_port;
 use ot_xdp_common::frame::Frame;
 use ot_xdp_common::policy::Action;
+use ot_xdp_common::reason::Outcome;
+use ot_xdp_common::walk::Walk;
 use serde::Serialize;
 
 use super::explain::what;
@@ -73,7 +75,7 @@ pub struct Finding {
 /// What came of all captures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Frames looked at.
+    /// Frames looked at; operations where flow events were.
     pub frames: u64,
     /// Frames between zones that a rule is about.
     pub judged: u64,
@@ -116,20 +118,41 @@ impl<'a> Simulation<'a> {
     /// # Errors
     /// When the policy does not fit the kernel's tables.
     pub fn frame(&mut self, data: &[u8], at_ns: u64) -> Result<(), PolicyError> {
-        self.report.frames += 1;
+        let (outcome, f, w) = self.engine.classify(data);
+        let (f, w) = (*f, *w);
+        self.judge(outcome, &f, &w, self.port, Now::of_capture(at_ns), 1)
+    }
+
+    /// Number of a port, by its name; that of the options when there is none of the name.
+    pub(super) fn port_of(&self, name: Option<&str>) -> u32 {
+        let found = name.and_then(|name| self.ports.iter().skip(1).find(|(_, port)| port == name));
+        found.map_or(self.port, |(number, _)| *number)
+    }
+
+    /// Judges what so many frames, or operations, are alike in.
+    pub(super) fn judge(
+        &mut self,
+        outcome: Outcome,
+        f: &Frame,
+        w: &Walk,
+        port: u32,
+        now: Now,
+        frames: u64,
+    ) -> Result<(), PolicyError> {
+        let at_ns = now.monotonic_ns;
+        self.report.frames += frames;
         let over = |c: &Compiled| c.renew_ns.is_some_and(|end| end <= at_ns);
         let c = match self.compiled.take().filter(|c| !over(c)) {
             Some(c) => c,
-            None => self.policy.compile(Now::of_capture(at_ns), &self.ports)?,
+            None => self.policy.compile(now, &self.ports)?,
         };
-        let (outcome, f, w) = self.engine.classify(data);
-        let way = c.way(f, self.port);
+        let way = c.way(f, port);
         let all = c.judge(outcome, f, w, way, at_ns);
         if let Some(j) = c.decision(&all) {
-            self.report.judged += 1;
+            self.report.judged += frames;
             let action = c.action(j.rule);
-            self.report.denied += u64::from(action == Action::Deny);
-            self.report.alerted += u64::from(action == Action::Alert);
+            self.report.denied += if action == Action::Deny { frames } else { 0 };
+            self.report.alerted += if action == Action::Alert { frames } else { 0 };
             let line = c.rule_info(j.rule).map(|info| info.line.clone());
             if action != Action::Allow
                 && let Some(line) = line
@@ -145,7 +168,7 @@ impl<'a> Simulation<'a> {
                     what: what(&j.what),
                 };
                 let count = self.counts.entry(key).or_insert(Count { frames: 0, first_ns: at_ns, last_ns: at_ns });
-                count.frames += 1;
+                count.frames += frames;
                 count.first_ns = count.first_ns.min(at_ns);
                 count.last_ns = count.last_ns.max(at_ns);
             }
