@@ -13,7 +13,8 @@
 //! | read, discovery, session, diagnostic, response, cyclic-io | | | | |
 //! | everything else: unknown, encrypted, ... | | | | deny |
 //! | state-changing operations from `dmz` | | | | deny |
-//! | malformed, fragment, unaligned, beyond-limits, overlap, spoofed | | deny | deny | deny |
+//! | malformed, fragment, unaligned, beyond-limits, overlap | | deny | deny | deny |
+//! | spoofed: a source address of the plant from outside of it, to any zone | alert | deny | deny | deny |
 //! | unparsed | | deny | alert | deny |
 //! | partial-pdu | | allow | allow | deny |
 //!

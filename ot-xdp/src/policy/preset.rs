@@ -28,6 +28,7 @@ const WHY_CHANGE: &str = "commands that change the process do not come from outs
 const WHY_PROGRAM: &str = "programs and settings of controllers are not changed from outside the plant";
 const WHY_REPORT: &str = "changes from outside the plant are reported";
 const WHY_STRICT: &str = "from outside the plant only looking is allowed";
+const WHY_SPOOFED: &str = "addresses of the plant do not come from outside of it";
 const WHY_FORM: &str = "frames that cannot be read or trusted cannot be shown to change nothing";
 const WHY_PIECE: &str = "the piece that completes the PDU is judged";
 
@@ -54,7 +55,10 @@ impl Preset {
         }
         let program = class(Class::ProgramDownload);
         match self {
-            Preset::Observe => lines.kinds(STATE_CHANGING | program, Action::Alert, WHY_REPORT),
+            Preset::Observe => {
+                lines.kinds(STATE_CHANGING | program, Action::Alert, WHY_REPORT);
+                lines.spoofed(zones, Action::Alert);
+            }
             Preset::ProtectWrites => {
                 lines.kinds(industrial(STATE_CHANGING), Action::Deny, WHY_CHANGE);
                 lines.conditions(Condition::Unparsed, Action::Deny);
@@ -70,16 +74,22 @@ impl Preset {
             Preset::Strict => {
                 let looking = LOOKING.iter().fold(0, |bits, c| bits | class(*c) & !STATE_CHANGING);
                 lines.kinds(!looking, Action::Deny, WHY_STRICT);
-                lines.push(What::Conditions(every_condition()), Action::Deny, WHY_FORM);
+                lines.push(What::Conditions(every_condition() & !SPOOFED), Action::Deny, WHY_FORM);
                 lines.from = of(Side::Dmz);
                 if lines.from != 0 {
                     lines.kinds(STATE_CHANGING, Action::Deny, WHY_CHANGE);
                 }
             }
         }
+        if self != Preset::Observe {
+            lines.spoofed(zones, Action::Deny);
+        }
         lines.all
     }
 }
+
+/// Bit of the condition.
+const SPOOFED: u64 = 1 << Condition::Spoofed as u64;
 
 /// Without the classes of IT protocols (a controller's web page, SSH, FTP): what is done through them cannot be read, and
 /// refusing all of it is [`Preset::Strict`].
@@ -134,10 +144,17 @@ impl Lines {
         self.push(What::Kinds { protos: None, kinds }, action, reason);
     }
 
+    /// A source address of the plant from outside of it, wherever it goes.
+    fn spoofed(&mut self, zones: &[Zone], action: Action) {
+        self.from = mask(zones, |zone| zone.side != Side::Ot);
+        self.to = mask(zones, |_| true);
+        self.push(What::Conditions(SPOOFED), action, WHY_SPOOFED);
+    }
+
     /// The conditions of the two protecting presets, which differ in what happens to octets that are no PDU.
     fn conditions(&mut self, unparsed: Condition, action: Action) {
         self.push(What::Conditions(1 << Condition::PartialPdu as u64), Action::Allow, WHY_PIECE);
-        let mut denied = every_condition() & !(1 << Condition::PartialPdu as u64);
+        let mut denied = every_condition() & !SPOOFED & !(1 << Condition::PartialPdu as u64);
         if action != Action::Deny {
             denied &= !(1 << unparsed as u64);
             self.push(What::Conditions(1 << unparsed as u64), action, WHY_FORM);

@@ -29,6 +29,7 @@ fn presets_judge_conditions() {
         let c = preset(p);
         for condition in Condition::ALL {
             let expected = match (p, condition) {
+                (Preset::Observe, Condition::Spoofed) => Action::Alert,
                 (Preset::Observe, _) => Action::Allow,
                 (Preset::Strict, _) => Action::Deny,
                 (_, Condition::PartialPdu) => Action::Allow,
@@ -38,6 +39,8 @@ fn presets_judge_conditions() {
             for from in [0, OFFICE] {
                 assert_eq!(of_condition(&c, from, PLANT, condition), expected, "{p:?} {condition:?}");
             }
+            let elsewhere = if condition == Condition::Spoofed { expected } else { Action::Allow };
+            assert_eq!(of_condition(&c, DMZ, OFFICE, condition), elsewhere);
             assert_eq!(of_condition(&c, PLANT, OFFICE, condition), Action::Allow);
             assert_eq!(of_condition(&c, PLANT, PLANT, condition), Action::Allow);
         }
@@ -221,7 +224,7 @@ fn a_permit_stands_in_front_and_ends() {
         RuleEntry { action: "deny".to_owned(), ..entry.clone() },
         RuleEntry { expires: None, ..entry.clone() },
         RuleEntry { expires: Some("2026-06-10T11:00:00Z".to_owned()), ..entry.clone() },
-        RuleEntry { from: one("any"), ..entry.clone() },
+        RuleEntry { from: one("any"), source: None, ..entry.clone() },
         RuleEntry { protocol: vec![], class: vec![], ..entry.clone() },
         RuleEntry { owner: String::new(), ..entry.clone() },
         RuleEntry { to: one("nowhere"), ..entry },

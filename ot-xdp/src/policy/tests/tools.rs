@@ -71,7 +71,7 @@ fn a_question_is_answered_by_the_parsers_and_the_rules() {
     assert_eq!((a[0].action, a[0].judged[0].what.as_str()), ("deny", "spoofed"));
     assert_eq!(asked(&text, None, "10.20.0.1", &[WRITE])[0].action, "allow", "inside the plant");
     let aloud = explain::text(&a, "10.20.0.1".parse().unwrap(), "10.20.3.20".parse().unwrap());
-    assert!(aloud.contains("(zone office)") && aloud.contains("denied by protect-writes/3"), "{aloud}");
+    assert!(aloud.contains("(zone office)") && aloud.contains("denied by protect-writes/4"), "{aloud}");
     let ports = explain::ports(&policy(&text));
     assert!(explain::port_number(&ports, Some("p9")).unwrap_err().contains("p-it"));
 }
