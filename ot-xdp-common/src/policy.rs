@@ -166,10 +166,12 @@ pub struct GatePort {
     pub judged: u8,
     /// [`Side`] of that zone: a source address of an OT zone on another side is spoofed.
     pub side: u8,
+    /// Kinds that any rule is about, bit n for [`kind_number`] n, of whatever protocol and zones.
+    pub kinds: u64,
 }
 
 /// Size of [`GatePort`] in octets.
-pub const GATE_PORT_SIZE: usize = 8;
+pub const GATE_PORT_SIZE: usize = 16;
 const _: () = assert!(size_of::<GatePort>() == GATE_PORT_SIZE);
 
 /// Side of a zone, [`GatePort::side`].
@@ -384,6 +386,18 @@ pub fn judge(rules: &[Rule], first: u8, s: &Subject) -> u8 {
 pub fn believed(outcome: u32, root: u8) -> bool {
     outcome != Outcome::NotOt as u32 || root == Proto::Modbus as u8
 }
+
+/// Flags that a condition may come of; a frame without any, and with the outcome [`Outcome::Classified`], has none.
+pub const DOUBTS: u32 = flags::SPLIT
+    | flags::MALFORMED
+    | flags::LENGTH_LIE
+    | flags::FRAGMENT
+    | flags::WALK_LIMIT
+    | flags::BEYOND_REACH
+    | flags::VLAN_DEPTH
+    | flags::IPV6_CHAIN
+    | flags::OVERLAP
+    | flags::UNCOMPARED;
 
 /// Bits of the conditions of a frame that was walked, see [`Condition`]; [`Condition::Spoofed`] is not among them.
 /// `tcp` tells whether it is a TCP segment.

@@ -10,8 +10,8 @@ use ot_xdp_common::frame::{Frame, TCP};
 use ot_xdp_common::limits::OPS;
 use ot_xdp_common::op::{Op, Tag};
 use ot_xdp_common::policy::{
-    Action, CONDITIONS, Condition, Conduit, Control, Denial, DenialKey, Done, GatePort, Head, Mode, NO_OPERATION, Side,
-    Subject, Verdict, Zones, believed, by, conditions, judge_by, kind_number,
+    Action, CONDITIONS, Condition, Conduit, Control, DOUBTS, Denial, DenialKey, Done, GatePort, Head, Mode,
+    NO_OPERATION, Side, Subject, Verdict, Zones, believed, by, conditions, judge_by, kind_number,
 };
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::stream;
@@ -31,6 +31,40 @@ pub fn verdict(ctx: *mut xdp_md, ifindex: u32) -> u32 {
         jump::to::<JUDGE>(ctx);
     }
     verdict::pass(ctx)
+}
+
+/// The same for the usual frame: most are of a kind that no rule is about, and of a connection that was judged before.
+#[inline(always)]
+pub fn usual(ctx: *mut xdp_md, s: &Scratch) -> u32 {
+    if maps::is_gate()
+        && let Some(c) = maps::control()
+        && c.mode != Mode::Monitor as u32
+        && let Some(port) = maps::gate_port(c.generation, s.ifindex)
+        && port.judged != 0
+        && !is_settled(s, c, port)
+    {
+        jump::to::<JUDGE>(ctx);
+    }
+    verdict::pass(ctx)
+}
+
+/// Is there nothing to judge? What [`judge`] would find without a rule.
+#[inline(always)]
+fn is_settled(s: &Scratch, c: &Control, port: &GatePort) -> bool {
+    let op = &s.walk.ops[0];
+    if port.kinds >> kind_number(op.tag.kind()) & 1 != 0
+        || s.walk.flags & DOUBTS != 0
+        || s.frame.l4 != TCP
+        || s.frame.tcp & SYN != 0
+    {
+        return false;
+    }
+    let (Some(known), Some(k)) = (maps::stream(s.walk.stream), maps::conduit(s.walk.stream)) else { return false };
+    k.check == known.check
+        && !stream::is_guess(known)
+        && k.zones.is_of(c.generation)
+        && !k.zones.is_spoofed()
+        && k.blocked | k.holed == 0
 }
 
 /// SYN in the flags octet of TCP (RFC 9293 cl. 3.1).

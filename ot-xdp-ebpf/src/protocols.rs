@@ -41,7 +41,7 @@ fn run<P: Protocol, S: Steps<Packet>>(ctx: *mut xdp_md, mut steps: S) -> u32 {
         jump::to::<COUNT>(ctx);
         return verdict::pass(ctx);
     }
-    gate::verdict(ctx, s.ifindex)
+    gate::usual(ctx, s)
 }
 
 /// The octets of the window in hand.

@@ -8,16 +8,9 @@ use crate::{maps, opaque};
 #[inline(always)]
 pub fn pass(ctx: *mut xdp_md) -> u32 {
     if maps::is_pair() {
-        return forward(ctx);
+        return maps::other_of_pair(opaque::ingress(ctx));
     }
     xdp_action::XDP_PASS
-}
-
-/// A function of its own: the verifier then has one of it, and not one behind each jump.
-#[cold]
-#[inline(never)]
-fn forward(ctx: *mut xdp_md) -> u32 {
-    maps::other_of_pair(opaque::ingress(ctx))
 }
 
 /// The only place that drops: what an operator's policy denies, in a gate that is armed.

@@ -35,7 +35,7 @@ impl Rig {
     /// Loads the bench object and the sensor's, or the gate's.
     pub fn load(object: &Path, gate: bool) -> Result<Rig> {
         let mut bench = Ebpf::load_file(object).with_context(|| format!("cannot load {}", object.display()))?;
-        for name in FLOORS.iter().chain(&["feed", "generate"]) {
+        for name in FLOORS.iter().chain(&["feed", "generate", "sink"]) {
             xdp(&mut bench, name)?.load().with_context(|| format!("{name} does not load"))?;
         }
         let target = ProgramArray::try_from(bench.take_map("TARGET").context("no map TARGET")?)?;
@@ -122,16 +122,33 @@ impl Rig {
         }
     }
 
+    /// Lets an interface take out every frame, until dropped.
+    pub fn sink(&mut self, ifindex: u32) -> Result<Attached> {
+        let program = xdp(&mut self.bench, "sink")?;
+        let id = program.attach_to_if_index(ifindex, aya::programs::XdpMode::Driver)?;
+        Ok(Attached { link: Some(program.take_link(id)?) })
+    }
+
     /// Takes ours off again.
     pub fn detach(&mut self, attached: Attached) {
         drop(attached.link);
         self.ours.detach_all();
     }
 
-    /// Sends `count` live frames out of `ifindex`; returns the seconds that it took.
-    pub fn generate(&mut self, frame: &[u8], ifindex: u32, count: u32, conversations: u32) -> Result<f64> {
+    /// Sends `count` live frames out of `ifindex`, a whole number for each conversation; returns the seconds that it took.
+    /// `next` is the number of the first one and afterwards that of the next: the program that sees them is to see
+    /// connections that go on, and not repetitions.
+    pub fn generate(
+        &mut self,
+        frame: &[u8],
+        ifindex: u32,
+        count: u32,
+        conversations: u32,
+        next: &mut u32,
+    ) -> Result<f64> {
         let payload = workload::tcp_of(frame).map_or(0, |t| u32::from(t.payload));
-        self.control(FeedControl { next: 0, packets: 1, conversations, ifindex, payload, reserved: 0 })?;
+        self.control(FeedControl { next: *next, packets: 1, conversations, ifindex, payload, reserved: 0 })?;
+        *next = next.wrapping_add(count);
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.repeat = count;

@@ -26,11 +26,19 @@ pub const ETHTOOL_STXCSUM: u32 = 0x17;
 /// See [`ETHTOOL_STXCSUM`].
 pub const ETHTOOL_SGRO: u32 = 0x2C;
 
-/// Sets a feature of an interface on or off, as `ethtool -K` does.
+/// Sets a feature of an interface in a namespace on or off.
 ///
 /// # Panics
 /// When the kernel refuses.
 pub fn feature(namespace: &str, interface: &str, command: u32, on: bool) {
+    within(namespace, || feature_here(interface, command, on));
+}
+
+/// Sets a feature of an interface on or off, as `ethtool -K` does.
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn feature_here(interface: &str, command: u32, on: bool) {
     #[repr(C)]
     struct Value {
         command: u32,
@@ -43,14 +51,12 @@ pub fn feature(namespace: &str, interface: &str, command: u32, on: bool) {
         rest: [u64; 2],
     }
     const SIOCETHTOOL: libc::c_ulong = 0x8946;
-    within(namespace, || {
-        let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("socket");
-        let mut value = Value { command, data: u32::from(on) };
-        let mut name = [0; 16];
-        name[..interface.len()].copy_from_slice(interface.as_bytes());
-        let mut request = Request { name, value: &raw mut value, rest: [0; 2] };
-        // SAFETY: `ifreq` with a pointer to `ethtool_value`; both live during the call and are as large as the kernel's.
-        let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
-        assert_eq!(done, 0, "{interface}: {}", std::io::Error::last_os_error());
-    });
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("socket");
+    let mut value = Value { command, data: u32::from(on) };
+    let mut name = [0; 16];
+    name[..interface.len()].copy_from_slice(interface.as_bytes());
+    let mut request = Request { name, value: &raw mut value, rest: [0; 2] };
+    // SAFETY: `ifreq` with a pointer to `ethtool_value`; both live during the call and are as large as the kernel's.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
+    assert_eq!(done, 0, "{interface}: {}", std::io::Error::last_os_error());
 }

@@ -65,6 +65,12 @@ pub fn floor_parse(ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
+/// The end of a measurement's way: takes every frame out.
+#[xdp(frags)]
+pub fn sink(_: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
 /// Envelope and one flow counter.
 #[xdp(frags)]
 pub fn floor_count(ctx: XdpContext) -> u32 {

@@ -236,9 +236,14 @@ fn gate_ports(c: &Compiled, ports: &[(u32, String)]) -> Vec<GatePort> {
         let beyond = only(&others).or_else(|| only(&plant)).unwrap_or(0);
         let from = |n: u8| if zone != 0 { n == zone } else { known.contains(&n) };
         let to = |n: u8| n == beyond || addressed.contains(&n);
-        let judged = c.rows.keys().any(|index| from((index >> 11 & 15) as u8) && to((index >> 7 & 15) as u8));
+        let rows = || c.rows.iter().filter(|(i, _)| from((**i >> 11 & 15) as u8) && to((**i >> 7 & 15) as u8));
+        let judged = rows().next().is_some();
+        let of_operations = rows().filter(|(i, _)| (**i & 127) as u8 != CONDITIONS);
+        let kinds = of_operations
+            .flat_map(|(_, row)| row.iter().zip(0..64))
+            .fold(0u64, |bits, (cell, kind)| if *cell == 0 { bits } else { bits | 1 << kind });
         let side = c.zones.get(usize::from(zone)).map_or(Side::None, |z| z.side);
-        GatePort { ifindex: *ifindex, zone, beyond, judged: u8::from(judged), side: side as u8 }
+        GatePort { ifindex: *ifindex, zone, beyond, judged: u8::from(judged), side: side as u8, kinds }
     };
     ports.iter().map(port).collect()
 }
