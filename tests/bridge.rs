@@ -245,3 +245,51 @@ fn legal_traffic_is_never_harmed() {
     let written = writer.lines().join(" ");
     assert!(written.starts_with("reads ") && !written.contains("error"), "{written}");
 }
+
+#[test]
+fn over_ipv6_it_is_the_same() {
+    let g = gateway!("gwv6", "enforce");
+    for (side, interface, address) in [("it", "it0", "fd77::1/64"), ("ot", "ot0", "fd77::2/64")] {
+        g.plant.ip(side, &["addr", "add", address, "dev", interface, "nodad"]).expect("address");
+    }
+    let plc = "[fd77::2]:502";
+    let _plc = g.server("ot", &["modbus-server", plc]);
+    assert!(g.send("it", plc, 0, &[READ]).contains(&holds(0)));
+    let begin = Instant::now();
+    let said = g.send("it", plc, 0, &[&write(91)]);
+    assert!(said.contains("error ConnectionReset"), "{said}");
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(g.send("it", plc, 0, &[READ]).contains(&holds(0)), "nothing was written");
+}
+
+/// Segments with IP options come in the form that a stack makes of them, and so does the reset.
+#[test]
+fn with_ip_options_it_is_the_same() {
+    use std::io::{Read, Write};
+
+    let g = gateway!("gwopt", "enforce");
+    let _plc = g.server("ot", &["modbus-server", PLC]);
+    let octets = |hex: &str| -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    };
+    let connect = || {
+        harness::netns::within(&g.plant.namespace("it"), || {
+            let c = std::net::TcpStream::connect(PLC).expect("connects");
+            c.set_read_timeout(Some(Duration::from_secs(3))).expect("time-out");
+            // Three times no operation and the end of the list (RFC 791 cl. 3.1).
+            harness::netns::ip_options(&c, &[1, 1, 1, 0]);
+            c
+        })
+    };
+    let mut buffer = [0; 64];
+    let mut reader = connect();
+    reader.write_all(&octets(READ)).expect("sends");
+    assert_eq!(reader.read(&mut buffer).expect("answers"), 11, "a read is answered");
+    let mut writer = connect();
+    let begin = Instant::now();
+    writer.write_all(&octets(&write(92))).expect("sends");
+    let end = writer.read(&mut buffer).expect_err("no answer").kind();
+    assert_eq!(end, std::io::ErrorKind::ConnectionReset);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(g.send("it", PLC, 0, &[READ]).contains(&holds(0)), "nothing was written");
+}

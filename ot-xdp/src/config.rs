@@ -294,7 +294,7 @@ first_seen = {first_seen}
 
 # A gateway's policy: who may ask what of the plant. What no line is about passes.
 # [policy]
-# preset = \"observe\"        # observe, protect-writes, protect-program, strict
+# preset = \"protect-writes\" # observe, protect-writes, protect-program, strict
 # refuse = \"reset\"          # or \"drop\": what happens to a refused TCP segment
 # dead_man = \"2s\"           # age of the loader's last sign of life at which everything passes
 

@@ -60,3 +60,21 @@ pub fn feature_here(interface: &str, command: u32, on: bool) {
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
     assert_eq!(done, 0, "{interface}: {}", std::io::Error::last_os_error());
 }
+
+/// Puts IPv4 options into what a connection sends from now on.
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn ip_options(connection: &std::net::TcpStream, options: &[u8]) {
+    // SAFETY: the octets live during the call, and their number is given.
+    let done = unsafe {
+        libc::setsockopt(
+            connection.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_OPTIONS,
+            options.as_ptr().cast(),
+            options.len() as libc::socklen_t,
+        )
+    };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}

@@ -25,6 +25,9 @@ use permits::Permits;
 /// How often the gate beats and reports.
 pub const TICK: Duration = Duration::from_millis(100);
 
+const DENIES_NOTHING: &str = "the policy denies nothing, so there is nothing to enforce: name a preset, like \
+                              preset = \"protect-writes\" below [policy], or write rules that deny";
+
 /// What the operator asked for, and the gate that does it.
 pub struct Gateway {
     args: GateArgs,
@@ -88,6 +91,9 @@ impl Gateway {
         let policy = policy(args, config)?;
         if args.mode != GateMode::Monitor && ot_ports.is_empty() && policy.preset.is_some() && config.policy.is_none() {
             return Err(wrong("--ot-port", "none given: there would be nothing to protect").into());
+        }
+        if args.mode == GateMode::Enforce && !policy.denies() {
+            return Err(wrong("--mode", DENIES_NOTHING).into());
         }
         if args.confirm_within.is_some() && args.mode != GateMode::Enforce {
             return Err(wrong("--confirm-within", "only an arming (--mode enforce) is confirmed").into());
@@ -213,8 +219,8 @@ impl Gateway {
         if confirm.is_some() && mode != Mode::Enforce {
             bail!("only an arming (mode enforce) is confirmed");
         }
-        if mode != Mode::Monitor && gate.plan().is_some_and(|p| p.tables.rules.len() <= 1) {
-            bail!("the policy has no line: there would be nothing to protect");
+        if mode == Mode::Enforce && !self.policy.denies() {
+            bail!(DENIES_NOTHING);
         }
         Ok(gate.set_mode(kernel, mode, confirm)?)
     }

@@ -1,4 +1,5 @@
 //! `ot-xdp policy simulate --live`: the kernel program in shadow mode for a while, and a table of what it would have refused.
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for a key that it does not have")]
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

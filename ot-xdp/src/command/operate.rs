@@ -1,4 +1,5 @@
 //! The commands that ask a running loader: `status`, `mode`, `confirm`, `reload`, and the permits of `policy`.
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for a key that it does not have")]
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -214,6 +214,11 @@ impl Policy {
         Ok(())
     }
 
+    /// Does any line deny?
+    pub fn denies(&self) -> bool {
+        self.lines.iter().any(|l| l.action == ot_xdp_common::policy::Action::Deny)
+    }
+
     /// What the kernel reads, for these ports (interface index and name) as of now.
     ///
     /// # Errors

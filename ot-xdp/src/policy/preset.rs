@@ -10,9 +10,9 @@ use super::resolve::Zone;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {
     /// Nothing is denied, what changes the plant from outside is reported.
-    #[default]
     Observe,
     /// What changes the state of a device or the process does not come from outside.
+    #[default]
     ProtectWrites,
     /// Programs, configuration and modes do not come from outside; values are reported.
     ProtectProgram,

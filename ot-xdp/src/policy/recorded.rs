@@ -3,6 +3,7 @@
 //! A flow event tells the functions of each class and how many operations the class had, so the numbers here are those of
 //! classes: an upper bound where a conversation uses several functions of one class. Conditions of frames (fragments,
 //! overlaps, ...) are not in flow events; captures tell those.
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for a key that it does not have")]
 
 use std::collections::HashMap;
 use std::net::IpAddr;
