@@ -185,3 +185,9 @@ fn legal_traffic_is_not_harmed() {
     needs_gateway!();
     harm::nothing_fails(&Stage::new(Some("enforce")), harm::duration());
 }
+
+#[test]
+fn legal_traffic_is_not_harmed_by_upgrades_of_a_pinned_gateway() {
+    needs_gateway!();
+    harm::nothing_fails(&Stage::pinned("enforce"), harm::duration());
+}

@@ -1,50 +1,16 @@
 //! `--pin`: enforcement and counters outlive the loader, and restarts lose no frame.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use harness::bpffs::BpfFs;
 use harness::echo::datagrams;
 use harness::gateway::{Gateway, READ, Told, holds, write};
 use harness::{is_root, skip};
 
 const PLC: &str = "10.77.0.2:502";
-
-/// A BPF file system of the test's own.
-struct BpfFs(PathBuf);
-
-impl BpfFs {
-    fn new(name: &str) -> BpfFs {
-        let path = std::env::temp_dir().join(format!("ot-xdp-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("directory");
-        let done = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status().expect("mount");
-        assert!(done.success(), "a BPF file system can be mounted");
-        BpfFs(path)
-    }
-
-    fn pins(&self) -> PathBuf {
-        self.0.join("pins")
-    }
-
-    fn option(&self) -> String {
-        format!("--pin={}", self.pins().display())
-    }
-
-    fn names(&self) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.pins()) else { return Vec::new() };
-        let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for BpfFs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
 
 fn kill(told: &mut Told, signal: &str) {
     let pid = told.guard.0.id().to_string();

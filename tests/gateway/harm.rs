@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::client::Session;
+use harness::echo::datagrams;
 use harness::pdu::Framing;
 use harness::plant::{IT, OT};
 use harness::sink::Answers;
@@ -18,11 +19,23 @@ pub fn duration() -> Duration {
     Duration::from_secs(seconds.unwrap_or(20))
 }
 
-/// Changes mode or policy of the running gateway.
-///
-/// TO BE FILLED: `ot-xdp` has no such command yet. Fill it here and nowhere else: every way there is (mode change,
-/// policy reload, a policy that is refused), chosen by `n`.
-fn change(_stage: &Stage, _n: u64) {}
+/// Changes mode or policy of the running gateway, as its operator does.
+fn change(stage: &Stage, n: u64) {
+    let by = ["--by", "test"];
+    let permit = ["--from", IT, "--to", OT, "--protocol", "s7comm", "--for", "2s", "--ticket", "T-1"];
+    let asked: Vec<&str> = match n % 6 {
+        0 => vec!["mode", "shadow"],
+        1 => vec!["mode", "monitor"],
+        2 => vec!["mode", "enforce", "--confirm-within", "1s"],
+        3 => [&["policy", "permit"][..], &permit].concat(),
+        4 => vec!["mode", "enforce"],
+        _ => vec!["reload"],
+    };
+    if let Err(why) = stage.ask(&[&asked[..], &by].concat()) {
+        // So many permits at once are refused; everything else is done.
+        assert!(why.contains("permits are in force"), "{asked:?}: {why}");
+    }
+}
 
 /// One client: its requests in turn, on one connection, or on a new one each time. Counts them; notes what fails.
 struct Client {
@@ -91,7 +104,10 @@ pub fn nothing_fails(stage: &Stage, time: Duration) {
     let (stop, failures) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let requests = [const { AtomicU64::new(0) }; CLIENTS.len()];
     let mut turns = [0u64; 3];
-    std::thread::scope(|s| {
+    let echoes = std::thread::scope(|s| {
+        let (it, ot) = (stage.plant.namespace("it"), stage.plant.namespace("ot"));
+        let over = &stop;
+        let echoes = s.spawn(move || datagrams(&it, &ot, "10.77.0.2:502", Duration::from_millis(1), over));
         for (client, requests) in CLIENTS.iter().zip(&requests) {
             let namespace = stage.plant.namespace(client.from);
             let (stop, failures) = (&stop, &failures);
@@ -114,11 +130,19 @@ pub fn nothing_fails(stage: &Stage, time: Duration) {
             }
             turns[turn as usize] += 1;
         }
+        stop.store(true, Ordering::Relaxed);
+        echoes.join().expect("no panic")
     });
     let counts: Vec<u64> = requests.iter().map(|r| r.load(Ordering::Relaxed)).collect();
+    println!("{echoes:?}");
     println!("{counts:?} requests; {} changes, {} ports, {} restarts", turns[0], turns[1], turns[2]);
     let failures = failures.into_inner().expect("no panic");
     assert!(failures.is_empty(), "{} of {counts:?} requests failed: {failures:#?}", failures.len());
+    assert_eq!(echoes.wrong, 0, "{echoes:?}");
+    if stage.is_pinned() || !stage.has_gateway() {
+        // A program that leaves a veth with its loader costs the frames that wait there: that is the veth.
+        assert_eq!(echoes.sent, echoes.answered, "{echoes:?}");
+    }
     assert!(counts.iter().all(|n| *n > 10), "every client was at work: {counts:?}");
 }
 

@@ -1,13 +1,15 @@
 //! The stage of every test here: a plant, and the gateway in its bridge when the test wants one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use harness::bpffs::BpfFs;
 use harness::client::{PATIENCE, Session};
 use harness::packet::Ends;
 use harness::pdu::Framing;
@@ -47,6 +49,11 @@ pub struct Stage {
     pub plant: Plant,
     mode: Option<&'static str>,
     gateway: RefCell<Option<Gateway>>,
+    /// Directory of the control socket.
+    run: PathBuf,
+    /// BPF file system for what outlives the loader, where a test wants that.
+    pins: Option<BpfFs>,
+    starts: Cell<u32>,
 }
 
 impl Stage {
@@ -66,7 +73,8 @@ impl Stage {
                 plant.ip(side, &neighbour).expect("neighbour");
             }
         }
-        let stage = Stage { plant, mode, gateway: RefCell::new(None) };
+        let run = std::env::temp_dir().join(format!("ot-xdp-{name}"));
+        let stage = Stage { plant, mode, gateway: RefCell::new(None), run, pins: None, starts: Cell::new(0) };
         stage.forwards();
         stage
     }
@@ -94,8 +102,41 @@ impl Stage {
     /// Starts the gateway, when this stage has one.
     pub fn begin(&self) {
         if let Some(mode) = self.mode {
-            *self.gateway.borrow_mut() = Some(Gateway::start(&self.plant, mode));
+            let control = self.run.join("control.sock").display().to_string();
+            let mut more = vec!["--control".to_owned(), control];
+            if let Some(pins) = &self.pins {
+                more.push(pins.option());
+                // Every other start is an upgrade to a program with another layout of its maps.
+                let flows = if self.starts.get().is_multiple_of(2) { "65536" } else { "32768" };
+                more.extend(["--flows".to_owned(), flows.to_owned()]);
+            }
+            self.starts.set(self.starts.get() + 1);
+            *self.gateway.borrow_mut() = Some(Gateway::start(&self.plant, mode, &more));
         }
+    }
+
+    /// The same with a gateway that outlives its loader.
+    pub fn pinned(mode: &'static str) -> Stage {
+        let mut stage = Stage::new(Some(mode));
+        stage.pins = Some(BpfFs::new(stage.plant.namespace("pins").as_str()));
+        stage
+    }
+
+    /// Is there a gateway?
+    pub fn has_gateway(&self) -> bool {
+        self.mode.is_some()
+    }
+
+    /// Does the gateway outlive its loader?
+    pub fn is_pinned(&self) -> bool {
+        self.pins.is_some()
+    }
+
+    /// Asks the running gateway for something; what it says when it refuses.
+    pub fn ask(&self, args: &[&str]) -> Result<(), String> {
+        let mut command = Command::new(binary().expect("looked for before"));
+        let out = command.args(args).arg("--control").arg(self.run.join("control.sock")).output().expect("runs");
+        if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
     }
 
     /// `kill -9`, and a new one.
@@ -142,6 +183,12 @@ impl Stage {
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.run);
+    }
+}
+
 /// An IP address.
 pub fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -159,7 +206,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    fn start(plant: &Plant, mode: &str) -> Gateway {
+    fn start(plant: &Plant, mode: &str, more: &[String]) -> Gateway {
         let mut c = plant.command("br", &binary().expect("looked for before"));
         c.args([
             "run",
@@ -174,6 +221,7 @@ impl Gateway {
             "--interval",
             "1s",
         ]);
+        c.args(more);
         let mut process = Guard(c.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the gateway starts"));
         let out = process.0.stdout.take().expect("its output");
         let said = Arc::new(Mutex::new(Vec::new()));

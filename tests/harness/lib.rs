@@ -1,5 +1,6 @@
 //! What the cross-crate tests share: where the data is, why a test is skipped, captures as frames.
 
+pub mod bpffs;
 pub mod client;
 pub mod data;
 pub mod echo;
