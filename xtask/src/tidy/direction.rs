@@ -15,9 +15,7 @@ const LEAVES: [&str; 6] = ["asset", "bindings", "config", "health", "sys", "text
 const MODULES: [(&str, &[&str]); 20] = [
     ("asset", &[]),
     ("bindings", &[]),
-    // Options of the command line are laid over the configuration.
     ("cli", &[]),
-    ("config", &["bindings", "cli", "policy", "text"]),
     ("health", &[]),
     ("sys", &[]),
     ("text", &[]),
@@ -34,6 +32,8 @@ const MODULES: [(&str, &[&str]); 20] = [
     // Never an event: nothing that was detected may block a frame without a person. `explain` and `simulate` run the
     // parsers as replay does.
     ("policy", &["source"]),
+    // Options of the command line are laid over the configuration, and a policy in it is checked.
+    ("config", &["bindings", "cli", "policy", "text"]),
     // The way back: a policy into the kernel, and what became of frames out of it.
     ("gate", &["event", "policy", "source"]),
     // The one that connects the stages, and the subcommands around it.
