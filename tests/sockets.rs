@@ -131,7 +131,7 @@ fn an_occupied_interface_is_refused() {
     let second = plant.command("br", &bin).args(["run", "-i", "p-it", "--duration", "1s"]).output().expect("second");
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains("ot_xdp") && said.contains("xdp off"), "names the program and says what to do: {said}");
+    assert!(said.contains("ot_xdp") && said.contains("ot-xdp detach"), "names the program and says what to do: {said}");
     assert!(first.stop().expect("first ends").success());
 }
 
