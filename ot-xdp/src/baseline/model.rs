@@ -143,17 +143,23 @@ pub struct Mark {
     pub days: u8,
     /// Where it stands.
     pub status: Status,
+    /// Came after learning had ended.
+    pub late: bool,
+    /// Seen since this program has begun to judge; not kept.
+    pub met: bool,
 }
 
 impl Mark {
     /// Seen for the first time.
     pub fn new(wall_s: u32, status: Status) -> Mark {
-        Mark { first_s: wall_s, last_s: wall_s, count: 0, hours: 1, days: 1, status }
+        let late = status == Status::Pending;
+        Mark { first_s: wall_s, last_s: wall_s, count: 0, hours: 1, days: 1, status, late, met: true }
     }
 
     /// Seen again, `count` times. Times that lie behind the last one change only the count.
     pub fn see(&mut self, wall_s: u32, count: u32) {
         self.count = self.count.saturating_add(count);
+        self.met = true;
         if wall_s <= self.last_s {
             return;
         }

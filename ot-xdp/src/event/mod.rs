@@ -13,9 +13,9 @@ pub mod fields;
 pub mod gate;
 pub mod health;
 pub mod id;
-pub mod names;
 pub mod schema;
 
+pub use crate::names;
 pub use gate::{Audit, Refusal, RuleInfo};
 pub use health::{Attach, Health, Reason, Sensor};
 pub use id::{Sequencer, Stamp};
