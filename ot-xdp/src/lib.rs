@@ -1,6 +1,7 @@
 //! `ot-xdp` as a library: the stages in the order in which data flows, for the program and for tests.
 
 pub mod aggregate;
+pub mod attack;
 pub mod baseline;
 pub mod bindings;
 pub mod capture;
@@ -15,6 +16,7 @@ pub mod names;
 pub mod object;
 pub mod pipeline;
 pub mod policy;
+pub mod severity;
 pub mod sink;
 pub mod source;
 pub mod sys;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ot_xdp_common::op::{Class, Dir};
 
-use super::catalog::Kind;
+use super::catalog::{Kind, Severity};
 use crate::aggregate::End;
 use crate::baseline::{Station, TalkKey};
 
@@ -129,4 +129,11 @@ pub struct Deviation {
     pub why: String,
     /// Names of the zones of source and destination, where they are known.
     pub zones: Option<(Arc<str>, Arc<str>)>,
+}
+
+impl Deviation {
+    /// Severity of the kind, moved by the steps.
+    pub fn severity(&self) -> Severity {
+        self.kind.severity().moved(self.steps)
+    }
 }

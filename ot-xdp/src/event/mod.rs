@@ -5,7 +5,6 @@
 //! reported), [`Audit`] (what was done to the gate). [`ecs`] renders them, [`fields`] lists
 //! every field that can occur, [`schema`] makes the JSON Schema of that list.
 
-pub mod attack;
 pub mod community_id;
 pub mod ecs;
 mod ecs_gate;
@@ -15,12 +14,11 @@ pub mod health;
 pub mod id;
 pub mod schema;
 
-pub use crate::names;
+pub use crate::severity::Severity;
+pub use crate::{attack, names};
 pub use gate::{Audit, Refusal, RuleInfo};
 pub use health::{Attach, Health, Reason, Sensor};
 pub use id::{Sequencer, Stamp};
-
-use ot_xdp_common::op::{Class, Dir};
 
 use crate::aggregate::{Activity, Interval, Novelty, PortActivity};
 
@@ -49,35 +47,6 @@ pub struct FlowSummary {
     pub interval_ns: (u64, u64),
     /// The conversation and its functions.
     pub activity: Activity,
-}
-
-/// How serious a new function is, in the steps that ECS receivers use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Severity {
-    /// To be looked up when something else asks for it.
-    Low = 21,
-    /// Should be explainable.
-    Medium = 47,
-    /// Should have been announced.
-    High = 73,
-    /// Act now. Not used without a baseline: what is new to a sensor need not be new to the plant.
-    Critical = 99,
-}
-
-impl Severity {
-    /// Of a function that is seen for the first time.
-    pub fn of_first_seen(class: Class, state_changing: bool, dir: Dir) -> Severity {
-        if dir == Dir::Response && !state_changing {
-            return Severity::Low;
-        }
-        match class {
-            Class::Control | Class::ProgramDownload if state_changing => Severity::High,
-            Class::ProgramUpload | Class::RemoteAdmin => Severity::Medium,
-            _ if state_changing => Severity::Medium,
-            _ => Severity::Low,
-        }
-    }
 }
 
 /// The events of an interval: what is new in the order of time, then conversations, then ports. `attach` tells how the
