@@ -218,6 +218,11 @@ impl Learning {
         self.n
     }
 
+    /// Milliseconds of observation.
+    pub fn observed_ms(&self) -> u64 {
+        self.observed_ms
+    }
+
     /// What can be said so far.
     pub fn habit(&self, rules: &Rules) -> Habit {
         let mut h = Habit { n: self.n, ..Habit::default() };

@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use ot_xdp_common::op::{Class, Dir};
 
+use super::balance::{Asked, BalanceHabit};
+use super::habit::{Habit, Learning, Sample};
+use super::imbalance::BalanceState;
+use super::rhythm::Rhythm;
 use crate::aggregate::Conversation;
 
 /// A station: by its IP address, on layer 2 by its hardware address.
@@ -224,16 +228,26 @@ impl OpKey {
 }
 
 /// An operation of a conversation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Op {
     /// When and how often.
     pub mark: Mark,
     /// Lowest and highest address touched; both 0 where the protocol has none.
     pub window: (u32, u32),
+    /// What was learned of its cadence.
+    pub habit: Option<Habit>,
+    /// What is being learned of it.
+    pub learning: Option<Box<Learning>>,
+    /// What judging it remembers; not kept.
+    pub rhythm: Rhythm,
+    /// What the running look saw of it; not kept.
+    pub now: Sample,
+    /// Interface that it was last seen on; not kept.
+    pub ifindex: u32,
 }
 
 /// A conversation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Talk {
     /// The conversation itself.
     pub mark: Mark,
@@ -241,6 +255,12 @@ pub struct Talk {
     pub ops: BTreeMap<OpKey, Op>,
     /// Flags of [`ot_xdp_common::flags`] that were seen on it.
     pub flags: u32,
+    /// Usual shares of answers and errors.
+    pub balance: Option<BalanceHabit>,
+    /// What judging the shares remembers; not kept.
+    pub state: BalanceState,
+    /// What the running look saw of it; not kept.
+    pub asked: Asked,
 }
 
 /// Where the whole baseline stands.

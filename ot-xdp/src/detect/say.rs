@@ -40,6 +40,11 @@ pub fn service(talk: &TalkKey, proto: u8) -> String {
     }
 }
 
+/// Name of a protocol.
+pub fn protocol(proto: u8) -> &'static str {
+    Proto::from_code(proto).map_or("unknown", Proto::name)
+}
+
 /// A function with its path and name.
 pub fn function(proto: u8, function: u32) -> String {
     let name = Name::of(proto, function);

@@ -59,10 +59,6 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Is this port without frames at the moment?
-    pub fn is_blind(&self, ifindex: u32) -> bool {
-        self.ports.get(&ifindex).is_some_and(|p| p.absent)
-    }
 
     /// Is any?
     pub fn is_any_blind(&self) -> bool {

@@ -172,6 +172,12 @@ impl Desk {
         Some(n)
     }
 
+    /// A deviation that is told in any case, with its key.
+    pub fn plain(&self, mut d: Deviation) -> Deviation {
+        d.dedup = dedup(&d);
+        d
+    }
+
     fn forget(&mut self, now: u64) {
         self.open.retain(|_, i| now.saturating_sub(i.last_ns) <= QUIET);
         if self.open.len() >= REMEMBERED

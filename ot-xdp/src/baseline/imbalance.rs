@@ -1,7 +1,7 @@
 //! One conversation against its usual shares of answers and errors.
 
-use crate::baseline::balance::{Asked, BalanceHabit, LEAST, Minute, Shares};
-use crate::baseline::habit::Look;
+use super::balance::{Asked, BalanceHabit, LEAST, Minute, Shares};
+use super::habit::Look;
 
 /// A share is told in this many of the last five windows.
 const AGREE: u32 = 3;

@@ -1,6 +1,6 @@
 //! One key against its habit: silence, missed cycles, bursts, and rates that shifted.
 
-use crate::baseline::habit::{CLIP, Habit, Look, SLACK, Sample, Window, gap_of, per_ten_seconds, score};
+use super::habit::{CLIP, Habit, Look, SLACK, Sample, Window, gap_of, per_ten_seconds, score};
 
 const SECOND: u64 = 1_000_000_000;
 /// Looks without excess after which a burst is over.
