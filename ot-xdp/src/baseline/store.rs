@@ -279,6 +279,34 @@ impl Store {
         Ok(())
     }
 
+    /// A maintenance window, until a second of the wall clock.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn set_maintenance(&self, profile: &str, name: &str, until_s: u32) -> Result<(), StoreError> {
+        let db = self.open()?;
+        let write = db.begin_write().map_err(|e| self.io(e))?;
+        {
+            let mut meta = write.open_table(META).map_err(|e| self.io(e))?;
+            let text = format!("{until_s} {name}");
+            meta.insert(format!("maintenance\0{profile}").as_str(), text.as_str()).map_err(|e| self.io(e))?;
+        }
+        write.commit().map_err(|e| self.io(e))
+    }
+
+    /// The last maintenance window: its end, seconds of the wall clock, and its name.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn maintenance(&self, profile: &str) -> Result<Option<(u32, String)>, StoreError> {
+        let wanted = format!("maintenance\0{profile}");
+        let found = self.rows_of(META, |k, v| {
+            let (until, name) = v.split_once(' ').filter(|_| k == wanted)?;
+            Some((until.parse().ok()?, name.to_owned()))
+        })?;
+        Ok(found.into_iter().next())
+    }
+
     /// The export of a version.
     ///
     /// # Errors

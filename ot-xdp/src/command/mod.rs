@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod baseline;
 pub mod check;
 pub mod detach;
 pub mod doctor;
@@ -8,6 +9,7 @@ pub mod help;
 pub mod live;
 pub mod operate;
 mod pairs;
+mod site;
 pub mod policy;
 pub mod replay;
 pub mod run;

@@ -132,6 +132,15 @@ pub struct Deviation {
 }
 
 impl Deviation {
+    /// The baseline cannot be written.
+    pub fn unsaved(at_ns: u64, why: String) -> Deviation {
+        let mut d = super::judge::sensor(Kind::BaselineUnsaved, at_ns);
+        d.expected = "the baseline on disk".to_owned();
+        d.observed = "it could not be written".to_owned();
+        d.why = why;
+        d
+    }
+
     /// Severity of the kind, moved by the steps.
     pub fn severity(&self) -> Severity {
         self.kind.severity().moved(self.steps)

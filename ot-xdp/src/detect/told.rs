@@ -31,6 +31,14 @@ pub struct Told {
     pub suppressed: u64,
 }
 
+impl Told {
+    /// A deviation of the sensor's own, which is told in any case.
+    pub fn of_sensor(mut deviation: Deviation) -> Told {
+        deviation.dedup = dedup(&deviation);
+        Told { incident: name(None, deviation.kind, deviation.at_ns), suppressed: 0, deviation }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Incident {
     name: String,
@@ -170,12 +178,6 @@ impl Desk {
         let n = std::mem::take(&mut self.limited.0);
         self.limited.1 = now;
         Some(n)
-    }
-
-    /// A deviation that is told in any case, with its key.
-    pub fn plain(&self, mut d: Deviation) -> Deviation {
-        d.dedup = dedup(&d);
-        d
     }
 
     fn forget(&mut self, now: u64) {

@@ -259,7 +259,7 @@ impl Watch {
             d.expected = "at most 30 incidents an hour".to_owned();
             d.observed = format!("{n} more");
             d.why = format!("{n} further incidents within an hour were counted and not told one by one");
-            out.push(Told { incident: "limit".to_owned(), suppressed: n, deviation: self.desk.plain(d) });
+            out.push(Told { suppressed: n, ..Told::of_sensor(d) });
         }
     }
 

@@ -1,12 +1,13 @@
 //! Events: what the sensor says, as typed data; the only source of public JSON.
 //!
-//! Five kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
+//! Six kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
 //! on a conversation), [`Health`] (counters of a port and the state of the sensor), [`Refusal`] (what the policy denied or
-//! reported), [`Audit`] (what was done to the gate). [`ecs`] renders them, [`fields`] lists
+//! reported), [`Audit`] (what was done to the gate), [`Alert`] (what deviates from the baseline). [`ecs`] renders them, [`fields`] lists
 //! every field that can occur, [`schema`] makes the JSON Schema of that list.
 
 pub mod community_id;
 pub mod ecs;
+mod ecs_deviation;
 mod ecs_gate;
 pub mod fields;
 pub mod gate;
@@ -23,10 +24,10 @@ pub use id::{Sequencer, Stamp};
 use crate::aggregate::{Activity, Interval, Novelty, PortActivity};
 
 /// Version of the events' shape: a new field raises the second number, a removed or renamed one the first.
-pub const SCHEMA_VERSION: &str = "1.1.0";
+pub const SCHEMA_VERSION: &str = "1.2.0";
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// What a conversation did in an interval.
     Flow(Box<FlowSummary>),
@@ -38,6 +39,30 @@ pub enum Event {
     Refusal(Box<Refusal>),
     /// Something that was done to the gate.
     Audit(Box<Audit>),
+    /// What deviates from the baseline.
+    Deviation(Box<Alert>),
+}
+
+/// A deviation, and which baseline it was compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// What deviates, and its incident.
+    pub told: crate::detect::Told,
+    /// The baseline.
+    pub baseline: BaselineInfo,
+    /// Name of the maintenance window in which it happened: it is told all the same.
+    pub maintenance: Option<String>,
+}
+
+/// What an alert tells of the baseline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BaselineInfo {
+    /// Its state in a word.
+    pub state: &'static str,
+    /// Its version.
+    pub version: u32,
+    /// Seconds of observation that it rests on.
+    pub age_s: u32,
 }
 
 /// What a conversation did in an interval.

@@ -79,6 +79,7 @@ impl Line {
             addr_max: if addr == 0 { 0 } else { addr + 3 },
             flags: self.flags,
             vlan_inner: if self.vlan == 0 { 0 } else { 7 },
+            ..FlowValue::default()
         };
         (key, value)
     }
@@ -96,7 +97,7 @@ fn snapshot(lines: &[Line], n: u64) -> Snapshot {
     port.overflow_ops = n;
     let id = PortId { ifindex: 2, name: "ens1f0".to_owned() };
     let overflow = vec![(Proto::Modbus as u8, Class::Write as u8, OverflowValue { pdus: n, frames: 0, bytes: 0 })];
-    Snapshot { at_ns: T0 + 60_000 * MS, flows, ports: vec![(id, port)], overflow, first_seen: Vec::new() }
+    Snapshot { at_ns: T0 + 60_000 * MS, flows, ports: vec![(id, port)], overflow, ..Snapshot::default() }
 }
 
 fn lines() -> Vec<Line> {
