@@ -112,6 +112,9 @@ impl<S: Sink> Pipeline<S> {
     /// # Errors
     /// When the sink takes no more.
     pub fn look(&mut self, snapshot: &Snapshot) -> std::io::Result<()> {
+        for (id, _) in &snapshot.ports {
+            self.name_port(id);
+        }
         self.first_seen(&snapshot.first_seen)?;
         self.follow_clock();
         let Some(keeper) = &mut self.keeper else { return Ok(()) };

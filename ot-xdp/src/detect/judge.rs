@@ -38,7 +38,8 @@ impl Watch {
         let news = self.baseline.sight(s, status);
         let speakers = self.by_mac.entry(s.mac).or_default();
         let mut found = Vec::new();
-        membership::of_sighting(&self.court, s, &news, speakers, at_ns, ifindex, &mut found);
+        let others: Vec<Station> = speakers.iter().copied().filter(|o| matches!(o, Station::Ip(_))).collect();
+        membership::of_sighting(&self.court, s, &news, &others, at_ns, ifindex, &mut found);
         if !speakers.contains(&s.station) {
             speakers.push(s.station);
         }
@@ -71,7 +72,12 @@ impl Watch {
             *self.roles.entry(m.talk.server()).or_default() |= 2;
         }
         for (kind, word) in sanity::kinds(news.flags, industrial, self.court.judging) {
-            let why = format!("{station} sends {} to {} ({}): {word}; this pair never did", say::protocol(m.op.proto), say::other(m), kind.meaning());
+            // On a conversation that is told as new, habits of its own are no further news.
+            if kind == Kind::Pipelined && news.talk.is_new() {
+                continue;
+            }
+            let (proto, to) = (say::protocol(m.op.proto), say::other(m));
+            let why = format!("{station} sends {proto} to {to} with `{word}`; this pair never did");
             found.push(self.of_talk(kind, m, Some((ifindex, Arc::clone(&interface))), word.to_owned(), why));
         }
         self.searches(m, &news, &mut found);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ot_xdp_common::op::{Kind, Tag};
+use ot_xdp_common::op::{Class, Dir, Kind, Tag};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::wire::{FlowKey, FlowValue, OverflowValue, PortValue};
