@@ -259,8 +259,8 @@ impl Config {
     pub fn with_replay(mut self, args: &ReplayArgs) -> Result<Config, ConfigError> {
         self.capture.tunnels |= args.tunnels;
         if let Some(profile) = &args.profile {
-            self.baseline.profile = read::check_profile(profile)
-                .map_err(|reason| ConfigError::Option { option: "--profile", reason })?;
+            self.baseline.profile =
+                read::check_profile(profile).map_err(|reason| ConfigError::Option { option: "--profile", reason })?;
         }
         self.with_interval(args.interval)
     }

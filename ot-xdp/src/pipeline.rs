@@ -218,7 +218,8 @@ impl<S: Sink> Pipeline<S> {
         };
         self.dropped_before = self.sink.dropped();
         for e in event::of_interval(interval, sensor, |p| attach(&p.id.name)) {
-            let wanted = if matches!(e, Event::FirstSeen(_)) { self.settings.first_seen } else { self.settings.summaries };
+            let wanted =
+                if matches!(e, Event::FirstSeen(_)) { self.settings.first_seen } else { self.settings.summaries };
             if wanted {
                 self.emit(&e)?;
             }

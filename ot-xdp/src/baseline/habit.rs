@@ -17,7 +17,7 @@ const BLOCK_S: u32 = 12 * 3600;
 /// Slack of the cumulative sum, in deviations.
 pub const SLACK: f32 = 0.5;
 /// One window moves the sum by no more than this many deviations.
-pub const CLIP: f32 = 6.0;
+pub const CLIP: f32 = 8.0;
 
 /// What one look saw of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -307,14 +307,8 @@ impl Learning {
             *tops = Tops { now: float()?, first: float()?, second: float()? };
         }
         for r in &mut l.rates {
-            *r = Rate {
-                n: float()? as u32,
-                mean: float()?,
-                m2: float()?,
-                up: float()?,
-                down: float()?,
-                most: float()?,
-            };
+            *r =
+                Rate { n: float()? as u32, mean: float()?, m2: float()?, up: float()?, down: float()?, most: float()? };
         }
         Some(l)
     }

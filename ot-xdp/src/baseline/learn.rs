@@ -167,8 +167,7 @@ impl Baseline {
             Entry::Occupied(e) => Standing::Known(e.get().mark),
             Entry::Vacant(_) => Standing::New,
         };
-        let talk: &mut Talk =
-            entry.or_insert_with(|| Talk { mark: Mark::new(m.wall_s, status), ..Talk::default() });
+        let talk: &mut Talk = entry.or_insert_with(|| Talk { mark: Mark::new(m.wall_s, status), ..Talk::default() });
         talk.mark.see(m.wall_s, m.count);
         let flags = m.flags & !talk.flags;
         talk.flags |= m.flags;

@@ -41,7 +41,10 @@ pub fn progress(b: &Baseline) -> Progress {
     let mut count = |class: usize, m: &Mark, first_day: u32| {
         last = last.max(m.first_s);
         // What comes in the first hours of all is the plant, not its novelty.
-        if m.first_s >= since && m.first_s >= first_day && let Some(n) = recent.get_mut(class) {
+        if m.first_s >= since
+            && m.first_s >= first_day
+            && let Some(n) = recent.get_mut(class)
+        {
             *n += 1;
         }
     };
@@ -213,7 +216,8 @@ pub fn report(b: &Baseline) -> String {
             }
         }
     }
-    let _ = writeln!(text, "{:<14}{:>8}{:>9}{:>9}{:>10}{:>10}", "", "seen", "learned", "pending", "accepted", "rejected");
+    let _ =
+        writeln!(text, "{:<14}{:>8}{:>9}{:>9}{:>10}{:>10}", "", "seen", "learned", "pending", "accepted", "rejected");
     for (name, c) in ["stations", "bindings", "conversations", "operations"].iter().zip(counts) {
         let [a, b, c, d, e] = c;
         let _ = writeln!(text, "{name:<14}{a:>8}{b:>9}{c:>9}{d:>10}{e:>10}");

@@ -392,7 +392,8 @@ impl Fields {
                 }
                 "habit" => f.habit = Some(Habit::from_text(value).ok_or_else(|| format!("`{value}` is no habit"))?),
                 "learning" => {
-                    let read = Learning::from_line(value).ok_or_else(|| format!("`{value}` is no state of learning"))?;
+                    let read =
+                        Learning::from_line(value).ok_or_else(|| format!("`{value}` is no state of learning"))?;
                     f.learning = Some(Box::new(read));
                 }
                 "balance" => {

@@ -16,3 +16,6 @@ pub mod store;
 pub mod vendor;
 
 pub use model::{Asset, Baseline, Mark, Op, OpKey, State, Station, Status, Talk, TalkKey};
+
+#[cfg(test)]
+mod tests;

@@ -112,8 +112,7 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Status; 5] =
-        [Status::Seen, Status::Learned, Status::Pending, Status::Accepted, Status::Rejected];
+    pub const ALL: [Status; 5] = [Status::Seen, Status::Learned, Status::Pending, Status::Accepted, Status::Rejected];
 
     /// Word in files and events.
     pub fn word(self) -> &'static str {

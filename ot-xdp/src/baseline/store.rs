@@ -48,7 +48,9 @@ pub enum StoreError {
     #[error("baseline `{0}` is being changed by another program for 5 s; try again")]
     Busy(PathBuf),
     /// Written by a newer program.
-    #[error("baseline `{path}` has format {found}; this program reads {FORMAT}: use the program that wrote it, or export there and import here")]
+    #[error(
+        "baseline `{path}` has format {found}; this program reads {FORMAT}: use the program that wrote it, or export there and import here"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -165,9 +167,12 @@ impl Store {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(e) => return Err(self.io(e)),
         };
-        let Some(head) = meta.get(format!("head\0{profile}").as_str()).map_err(|e| self.io(e))? else { return Ok(None) };
+        let Some(head) = meta.get(format!("head\0{profile}").as_str()).map_err(|e| self.io(e))? else {
+            return Ok(None);
+        };
         let mut b = Baseline::default();
-        let row_error = |row: &str, what: String| StoreError::Row { path: self.path.clone(), row: row.to_owned(), what };
+        let row_error =
+            |row: &str, what: String| StoreError::Row { path: self.path.clone(), row: row.to_owned(), what };
         let head = head.value().to_owned();
         line::read_header(&mut b, head.trim_start_matches("baseline ")).map_err(|e| row_error("head", e))?;
         let rows = read.open_table(ROWS).map_err(|e| self.io(e))?;

@@ -52,7 +52,10 @@ pub fn run(command: &BaselineCommand) -> Result<ExitCode> {
 fn load(a: &BaseArgs) -> Result<Baseline> {
     let store = Store::at(&a.base);
     if !store.exists() {
-        bail!("there is no baseline `{}`; `ot-xdp run --baseline` or `ot-xdp replay --learn` makes one", a.base.display());
+        bail!(
+            "there is no baseline `{}`; `ot-xdp run --baseline` or `ot-xdp replay --learn` makes one",
+            a.base.display()
+        );
     }
     match store.load(&a.profile)? {
         Some(b) => Ok(b),
@@ -83,7 +86,8 @@ fn wall_s() -> u32 {
 fn lock(a: &LockArgs, out: &mut dyn Write) -> Result<()> {
     let mut b = load(&a.base)?;
     out.write_all(lifecycle::report(&b).as_bytes())?;
-    let rules = Rules { min_observed_s: u32::try_from(a.min_observed.as_secs()).unwrap_or(u32::MAX), ..Rules::default() };
+    let rules =
+        Rules { min_observed_s: u32::try_from(a.min_observed.as_secs()).unwrap_or(u32::MAX), ..Rules::default() };
     lifecycle::lock(&mut b, a.all, wall_s(), &rules);
     let about = if a.all { "with everything that was seen" } else { "with what was learned" };
     let d = decision(&a.by, "lock", &a.base.profile, about.to_owned(), a.ticket.as_ref(), b.version);

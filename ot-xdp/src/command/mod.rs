@@ -9,11 +9,11 @@ pub mod help;
 pub mod live;
 pub mod operate;
 mod pairs;
-mod site;
 pub mod policy;
 pub mod replay;
 pub mod run;
 pub mod schema;
+mod site;
 
 use std::process::ExitCode;
 

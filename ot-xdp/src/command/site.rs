@@ -22,7 +22,8 @@ impl Site {
     /// The zones of a configuration, none when it has none. `ports` are the interfaces with their names.
     pub fn of(config: &Config, ports: HashMap<u32, String>) -> Option<Site> {
         let policy = Policy::from_config(config).ok()??;
-        let zones: Vec<_> = policy.zones.into_iter().filter_map(|z| Some((zone(&z)?, z))).map(|(a, b)| (b, a)).collect();
+        let zones: Vec<_> =
+            policy.zones.into_iter().filter_map(|z| Some((zone(&z)?, z))).map(|(a, b)| (b, a)).collect();
         (!zones.is_empty()).then_some(Site { zones, ports })
     }
 }

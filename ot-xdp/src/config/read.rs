@@ -216,7 +216,11 @@ pub(super) fn check_profile(name: &str) -> Result<String, String> {
 
 pub(super) fn budget<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
     let n = f64::deserialize(d)?;
-    if (0.01..=1000.0).contains(&n) { Ok(n) } else { Err(D::Error::custom(format!("{n}: a budget is 0.01 to 1000 a week"))) }
+    if (0.01..=1000.0).contains(&n) {
+        Ok(n)
+    } else {
+        Err(D::Error::custom(format!("{n}: a budget is 0.01 to 1000 a week")))
+    }
 }
 
 pub(super) fn min_observed<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {

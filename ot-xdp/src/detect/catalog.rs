@@ -1,8 +1,8 @@
 //! The catalogue: every kind of deviation with its id, severity, what it is consistent with, and what to look at next.
 
 use crate::attack::{
-    COMMAND, DENIAL, IN_THE_MIDDLE, REMOTE_DISCOVERY, REMOTE_INFORMATION, REMOTE_SERVICES, REPORTING, ROGUE_MASTER, Technique,
-    hints,
+    COMMAND, DENIAL, IN_THE_MIDDLE, REMOTE_DISCOVERY, REMOTE_INFORMATION, REMOTE_SERVICES, REPORTING, ROGUE_MASTER,
+    Technique, hints,
 };
 pub use crate::severity::Severity;
 use ot_xdp_common::op::Class;
@@ -252,7 +252,10 @@ impl Kind {
 
 /// Entries of catalogues of this field that are left out, and why.
 pub const LEFT_OUT: &[(&str, &str)] = &[
-    ("asset back with another fingerprint", "only addresses, functions and cadence are known of a station, no fingerprint"),
+    (
+        "asset back with another fingerprint",
+        "only addresses, functions and cadence are known of a station, no fingerprint",
+    ),
     ("identity or firmware string changed", "payload does not leave the kernel"),
     ("address conflict by DHCP", "DHCP is counted as a protocol; its content is not read"),
     ("decommissioned asset", "covered by a rejected member that comes back"),
@@ -262,10 +265,16 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("repeated interrogation", "covered by burst and rate shift of that function"),
     ("encrypted before, plain now", "told as a new protocol or function of the pair"),
     ("failed log-ins", "told as a first error of the pair and a share of errors"),
-    ("jitter, bytes per interval, response time", "counts and largest gaps decide; response times need pairing in the kernel"),
+    (
+        "jitter, bytes per interval, response time",
+        "counts and largest gaps decide; response times need pairing in the kernel",
+    ),
     ("retransmissions grew", "counted in health events, no deviation"),
     ("status bits of DNP3, BACnet, CIP", "payload detail that is not counted"),
     ("checksum-bad decoys", "checksums are not verified in the kernel"),
     ("only UDP or ICMP probes", "frames of unknown protocols leave no key; ARP and TCP attempts do"),
-    ("process values, program comparison, key switch, malware, inside encryption, serial lines", "not on the wire or not read"),
+    (
+        "process values, program comparison, key switch, malware, inside encryption, serial lines",
+        "not on the wire or not read",
+    ),
 ];

@@ -50,14 +50,8 @@ impl Watch {
     pub(super) fn meet(&mut self, m: &Meeting, ifindex: u32, out: &mut Vec<Told>) {
         let interface = self.interface(ifindex);
         let (station, mac) = m.sender();
-        let sighting = Sighting {
-            station,
-            mac,
-            interface: &interface,
-            vlan: m.talk.vlan,
-            wall_s: m.wall_s,
-            count: m.count,
-        };
+        let sighting =
+            Sighting { station, mac, interface: &interface, vlan: m.talk.vlan, wall_s: m.wall_s, count: m.count };
         self.sight(&sighting, m.at_ns, ifindex, out);
         let status = self.status_of_new();
         let news = self.baseline.meet(m, status);
@@ -85,7 +79,14 @@ impl Watch {
         found.into_iter().for_each(|d| self.desk.submit(d, out));
     }
 
-    fn of_talk(&self, kind: Kind, m: &Meeting, interface: Option<(u32, Arc<str>)>, observed: String, why: String) -> Deviation {
+    fn of_talk(
+        &self,
+        kind: Kind,
+        m: &Meeting,
+        interface: Option<(u32, Arc<str>)>,
+        observed: String,
+        why: String,
+    ) -> Deviation {
         Deviation {
             kind,
             steps: 0,
@@ -151,7 +152,14 @@ impl Watch {
         }
     }
 
-    fn cross(&mut self, m: &Meeting, news: &MeetingNews, ifindex: u32, interface: &Arc<str>, found: &mut Vec<Deviation>) {
+    fn cross(
+        &mut self,
+        m: &Meeting,
+        news: &MeetingNews,
+        ifindex: u32,
+        interface: &Arc<str>,
+        found: &mut Vec<Deviation>,
+    ) {
         // What crosses is told once a conversation and kind; only what is new can cross anew.
         if !news.op.is_new() {
             return;
@@ -223,7 +231,12 @@ impl Watch {
             };
             for t in tried {
                 if let Some(sweep) = self.sweeps.see(source, t, value.last_ns) {
-                    let d = of_sweep(&sweep, value.last_ns, End(value.src_end), Some((key.ifindex, Arc::clone(&interface))));
+                    let d = of_sweep(
+                        &sweep,
+                        value.last_ns,
+                        End(value.src_end),
+                        Some((key.ifindex, Arc::clone(&interface))),
+                    );
                     self.desk.submit(d, out);
                 }
             }

@@ -204,10 +204,13 @@ pub fn of_meeting(
                 Status::Rejected => {
                     (Kind::RejectedBack, format!("{client} talks to {server} ({service}), which a person refused"))
                 }
-                _ if group => (Kind::PublisherNew, format!("{client} publishes {service} to {server}{again}; it never did")),
-                _ if ends.client_was_server && industrial && m.op.from_client => {
-                    (Kind::RoleChanged, format!("{client}, so far a server of the plant only, asks {server} ({service})"))
+                _ if group => {
+                    (Kind::PublisherNew, format!("{client} publishes {service} to {server}{again}; it never did"))
                 }
+                _ if ends.client_was_server && industrial && m.op.from_client => (
+                    Kind::RoleChanged,
+                    format!("{client}, so far a server of the plant only, asks {server} ({service})"),
+                ),
                 _ => (Kind::TalkNew, format!("{client} talks to {server} ({service}){again}; it never did: {did}")),
             };
             let mut d = make(kind, phase, "known conversations only".to_owned(), did.clone(), why, member, news.talk);
@@ -262,8 +265,7 @@ pub fn of_meeting(
         let member = line::op_key(&m.talk, &m.op);
         let observed = format!("{}-{}", m.window.0, m.window.1);
         let why = format!("{did} touched addresses {observed}; so far {low}-{high}");
-        let mut d =
-            make(Kind::WindowWidened, Phase::New, format!("{low}-{high}"), observed, why, member, news.op);
+        let mut d = make(Kind::WindowWidened, Phase::New, format!("{low}-{high}"), observed, why, member, news.op);
         d.steps = i8::from(m.op.is_risky());
         out.push(d);
     }

@@ -34,7 +34,5 @@ pub fn kinds(new: u32, industrial: bool, judging: bool) -> impl Iterator<Item = 
         .filter(move |(bit, kind, plant)| {
             new & bit != 0 && (industrial || !plant) && (judging || ALWAYS.contains(kind))
         })
-        .map(|(bit, kind, _)| {
-            (kind, f::ALL.iter().find(|(b, ..)| *b == bit).map_or(kind.word(), |(_, word, _)| *word))
-        })
+        .map(|(bit, kind, _)| (kind, f::ALL.iter().find(|(b, ..)| *b == bit).map_or(kind.word(), |(_, word, _)| *word)))
 }

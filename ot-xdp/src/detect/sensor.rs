@@ -59,7 +59,6 @@ pub struct Sight {
 }
 
 impl Sight {
-
     /// Is any?
     pub fn is_any_blind(&self) -> bool {
         self.ports.values().any(|p| p.absent)
@@ -75,7 +74,10 @@ impl Sight {
             ifindex: 0,
             expected: "a wall clock that runs evenly".to_owned(),
             observed: format!("{:+.3} s", step as f64 / 1e9),
-            why: format!("the wall clock jumped by {:+.3} s; time stamps before and after do not fit", step as f64 / 1e9),
+            why: format!(
+                "the wall clock jumped by {:+.3} s; time stamps before and after do not fit",
+                step as f64 / 1e9
+            ),
         })
     }
 
@@ -112,13 +114,25 @@ impl Sight {
                 p.absent = true;
                 let why = format!("{name} had frames all the time and has none for {}", say::time(absent));
                 let expected = format!("a pause of at most {}", say::time(limit));
-                out.push(blind(Kind::NoFrames, Phase::New, expected, format!("no frame for {}", say::time(absent)), why));
+                out.push(blind(
+                    Kind::NoFrames,
+                    Phase::New,
+                    expected,
+                    format!("no frame for {}", say::time(absent)),
+                    why,
+                ));
             }
         }
         let over = value.overflow_ops - p.last.overflow_ops.min(value.overflow_ops);
         if over > 0 && !std::mem::replace(&mut p.told[0], true) {
             let why = format!("{over} operations on {name} could not be counted one by one: the flow map is full");
-            out.push(blind(Kind::MapFull, Phase::New, "room for every key".to_owned(), format!("{over} operations"), why));
+            out.push(blind(
+                Kind::MapFull,
+                Phase::New,
+                "room for every key".to_owned(),
+                format!("{over} operations"),
+                why,
+            ));
         }
         let lost = value.ring_full - p.last.ring_full.min(value.ring_full);
         if lost > 0 && !std::mem::replace(&mut p.told[1], true) {
@@ -150,7 +164,10 @@ impl Port {
         let again = of(Outcome::Retransmission) as f64 / read.max(1) as f64;
         let is_double = again > 0.3;
         if is_double && !self.told[2] {
-            let why = format!("{:.0} % of the segments on {name} come twice: the mirror shows them at two ports", again * 100.0);
+            let why = format!(
+                "{:.0} % of the segments on {name} come twice: the mirror shows them at two ports",
+                again * 100.0
+            );
             let observed = format!("{:.0} % repeated", again * 100.0);
             let (expected, phase) = ("each frame once".to_owned(), Phase::New);
             out.push(Blind { kind: Kind::Duplicates, phase, ifindex, expected, observed, why });
@@ -161,7 +178,11 @@ impl Port {
         let limit = (learned + 0.05).max(3.0 * learned);
         let is_more = share > limit;
         if is_more && !self.told[3] {
-            let why = format!("{:.0} % of the frames of known services on {name} could not be read; it was {:.0} %", share * 100.0, learned * 100.0);
+            let why = format!(
+                "{:.0} % of the frames of known services on {name} could not be read; it was {:.0} %",
+                share * 100.0,
+                learned * 100.0
+            );
             let (expected, observed) = (format!("at most {:.0} %", limit * 100.0), format!("{:.0} %", share * 100.0));
             out.push(Blind { kind: Kind::UnparsedShare, phase: Phase::New, ifindex, expected, observed, why });
         }

@@ -127,7 +127,12 @@ fn gap_since(value: &FlowValue, look: &Look) -> Option<u64> {
 /// A finding in words.
 pub(super) fn describe(f: &Found, at_ns: u64, interface: Option<(u32, Arc<str>)>) -> Deviation {
     let (client, server) = (f.talk.client(), f.talk.server());
-    let what = format!("{} of {} to {}", say::function(f.op.proto, f.op.function), f.sender(), if f.op.from_client { server } else { client });
+    let what = format!(
+        "{} of {} to {}",
+        say::function(f.op.proto, f.op.function),
+        f.sender(),
+        if f.op.from_client { server } else { client }
+    );
     let risky = f.op.is_risky();
     let (kind, phase, expected, observed, threshold, score, window, why) = match f.finding {
         Finding::Silence { since_ns, threshold_ns, expected_ns } => {
@@ -140,14 +145,27 @@ pub(super) fn describe(f: &Found, at_ns: u64, interface: Option<(u32, Arc<str>)>
                 Some(say::time(threshold_ns)),
                 Some(silent as f64 / threshold_ns.max(1) as f64),
                 Some((since_ns, at_ns)),
-                format!("{what} has stopped: none for {}, never more than {} apart before", say::time(silent), say::time(expected_ns)),
+                format!(
+                    "{what} has stopped: none for {}, never more than {} apart before",
+                    say::time(silent),
+                    say::time(expected_ns)
+                ),
             )
         }
         Finding::SilenceEnd { duration_ns } => {
             let time = say::time(duration_ns);
             let begin = at_ns.saturating_sub(duration_ns);
             let why = format!("{what} is back after {time}");
-            (Kind::Silence, Phase::End, "regular".to_owned(), format!("back after {time}"), None, None, Some((begin, at_ns)), why)
+            (
+                Kind::Silence,
+                Phase::End,
+                "regular".to_owned(),
+                format!("back after {time}"),
+                None,
+                None,
+                Some((begin, at_ns)),
+                why,
+            )
         }
         Finding::CycleMissed { gap_ns, threshold_ns, expected_ns } => (
             Kind::CycleMissed,
@@ -242,7 +260,11 @@ fn of_imbalance(key: &TalkKey, mark: &Mark, s: &Imbalance, look: &Look) -> Devia
     let (kind, why, source) = match s.off {
         Off::Unanswered => (
             Kind::Unanswered,
-            format!("{server} leaves {} of the questions of {client} without an answer; it was {}", percent(s.share), percent(s.learned)),
+            format!(
+                "{server} leaves {} of the questions of {client} without an answer; it was {}",
+                percent(s.share),
+                percent(s.learned)
+            ),
             server,
         ),
         Off::Unasked => (
@@ -252,7 +274,11 @@ fn of_imbalance(key: &TalkKey, mark: &Mark, s: &Imbalance, look: &Look) -> Devia
         ),
         Off::Exceptions => (
             Kind::ExceptionShare,
-            format!("{server} answers {} of the questions of {client} with errors; it was {}", percent(s.share), percent(s.learned)),
+            format!(
+                "{server} answers {} of the questions of {client} with errors; it was {}",
+                percent(s.share),
+                percent(s.learned)
+            ),
             server,
         ),
     };

@@ -62,8 +62,15 @@ pub struct Desk {
 fn follows_binding(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::AssetNew | Kind::AddressAdded | Kind::AssetMoved | Kind::TalkNew | Kind::RoleChanged | Kind::ProtocolNew
-            | Kind::FunctionNew | Kind::UnitNew | Kind::WindowWidened
+        Kind::AssetNew
+            | Kind::AddressAdded
+            | Kind::AssetMoved
+            | Kind::TalkNew
+            | Kind::RoleChanged
+            | Kind::ProtocolNew
+            | Kind::FunctionNew
+            | Kind::UnitNew
+            | Kind::WindowWidened
     )
 }
 
@@ -71,13 +78,17 @@ fn follows_binding(kind: Kind) -> bool {
 fn follows_sweep(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::TalkNew | Kind::ProtocolNew | Kind::FunctionNew | Kind::UnitNew | Kind::FirstError | Kind::UndefinedFunction
+        Kind::TalkNew
+            | Kind::ProtocolNew
+            | Kind::FunctionNew
+            | Kind::UnitNew
+            | Kind::FirstError
+            | Kind::UndefinedFunction
             | Kind::ClassEscalated
     )
 }
 
-const SWEEPS: [Kind; 5] =
-    [Kind::AddressSweep, Kind::ArpSweep, Kind::PortSweep, Kind::UnitSweep, Kind::FunctionSweep];
+const SWEEPS: [Kind; 5] = [Kind::AddressSweep, Kind::ArpSweep, Kind::PortSweep, Kind::UnitSweep, Kind::FunctionSweep];
 
 impl Desk {
     /// Takes a deviation in; it comes out when it is to be told.
@@ -91,7 +102,10 @@ impl Desk {
             return;
         }
         let key = (d.source, d.kind);
-        if self.open.get(&key).is_some_and(|i| now.saturating_sub(i.last_ns) > QUIET || now.saturating_sub(i.first_ns) > LONGEST)
+        if self
+            .open
+            .get(&key)
+            .is_some_and(|i| now.saturating_sub(i.last_ns) > QUIET || now.saturating_sub(i.first_ns) > LONGEST)
         {
             self.open.remove(&key);
         }

@@ -82,7 +82,8 @@ pub fn is_public(station: &Station) -> bool {
             let [x, y, ..] = a.octets();
             let shared = x == 100 && (64..128).contains(&y);
             let test = x == 198 && (18..20).contains(&y);
-            let other = a.is_private() || a.is_loopback() || a.is_link_local() || a.is_documentation() || station.is_group();
+            let other =
+                a.is_private() || a.is_loopback() || a.is_link_local() || a.is_documentation() || station.is_group();
             !(shared || test || other || x == 0 || x >= 224)
         }
         Station::Ip(IpAddr::V6(a)) => a.segments().first().is_some_and(|s| s & 0xE000 == 0x2000 && *s != 0x2001),

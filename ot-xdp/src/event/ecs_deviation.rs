@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use ot_xdp_common::frame::{TCP, UDP};
 use serde_json::{Value, json};
 
+use super::Alert;
 use super::attack::Technique;
 use super::community_id;
 use super::ecs::{Doc, protocol_name};
 use super::names::Name;
-use super::Alert;
+use crate::aggregate::End;
 use crate::baseline::model::mac_text;
 use crate::baseline::{Station, TalkKey};
-use crate::aggregate::End;
 use crate::detect::{Deviation, Subject};
 
 impl Doc<'_> {

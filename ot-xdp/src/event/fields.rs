@@ -437,7 +437,12 @@ pub const DEVIATION: &[Field] = &[
     f("event.severity", Steps(&[21, 47, 73, 99]), Always, "Low, medium, high, critical."),
     f("rule.id", Text, Always, "Stable id of the kind, `OTX-....`."),
     f("rule.name", Text, Always, "The same as event.action."),
-    f("rule.category", Text, Always, "Family of the kind: asset, conversation, operation, sanity, time, balance, sweep, sensor."),
+    f(
+        "rule.category",
+        Text,
+        Always,
+        "Family of the kind: asset, conversation, operation, sanity, time, balance, sweep, sensor.",
+    ),
     f("rule.description", Text, Always, "What the kind is."),
     f("otxdp.deviation.id", Text, Always, "The same as rule.id."),
     f("otxdp.deviation.phase", OneOf(&["end", "new", "update"]), Always, "Begun, going on or back again, over."),

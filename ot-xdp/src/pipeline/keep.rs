@@ -45,8 +45,7 @@ impl Keeper {
     /// A watch over a baseline that is kept here, or nowhere.
     pub fn new(baseline: Baseline, settings: Settings, place: Option<Place>) -> Keeper {
         let written = place.as_ref().and_then(modified);
-        let maintenance =
-            place.as_ref().and_then(|p| Store::at(&p.path).maintenance(&p.profile).ok()).flatten();
+        let maintenance = place.as_ref().and_then(|p| Store::at(&p.path).maintenance(&p.profile).ok()).flatten();
         Keeper {
             watch: Watch::new(baseline, settings),
             settings,

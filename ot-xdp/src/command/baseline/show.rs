@@ -2,7 +2,7 @@
 
 use std::io::{Result, Write};
 
-use crate::baseline::{Baseline, line, lifecycle, role, vendor};
+use crate::baseline::{Baseline, lifecycle, line, role, vendor};
 use crate::names::Name;
 
 /// Prints stations, and conversations with what is done in them.
@@ -17,9 +17,8 @@ pub fn show(b: &Baseline, assets_only: bool, out: &mut dyn Write) -> Result<()> 
         let mac = asset.macs.first().map(|(m, _)| *m);
         let text = mac.map_or_else(String::new, |m| crate::baseline::model::mac_text(&m));
         let vendor = mac.and_then(|m| vendor::of(&m)).unwrap_or("");
-        let (role, why) = roles
-            .get(station)
-            .map_or_else(Default::default, |r| (format!("{} ({})", r.word, r.level), r.why.clone()));
+        let (role, why) =
+            roles.get(station).map_or_else(Default::default, |r| (format!("{} ({})", r.word, r.level), r.why.clone()));
         let status = asset.mark.status.word();
         writeln!(out, "{:<28}{text:<19}{vendor:<22}{role:<18}{status:<10}{why}", station.to_string())?;
     }
@@ -34,9 +33,14 @@ pub fn show(b: &Baseline, assets_only: bool, out: &mut dyn Write) -> Result<()> 
             let name = Name::of(op.proto, op.function);
             let sender = if op.from_client { "client" } else { "server" };
             let change = if op.state_changing() { "!" } else { "" };
-            let window = if state.window == (0, 0) { String::new() } else { format!(" {}-{}", state.window.0, state.window.1) };
+            let window =
+                if state.window == (0, 0) { String::new() } else { format!(" {}-{}", state.window.0, state.window.1) };
             let habit = state.habit.map_or_else(String::new, |h| {
-                if h.is_armed() { format!("; gap <= {:.2} s, <= {:.0} in 10 s", h.gap_ms / 1e3, h.high) } else { String::new() }
+                if h.is_armed() {
+                    format!("; gap <= {:.2} s, <= {:.0} in 10 s", h.gap_ms / 1e3, h.high)
+                } else {
+                    String::new()
+                }
             });
             writeln!(
                 out,
