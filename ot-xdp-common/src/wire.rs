@@ -2,6 +2,7 @@
 //!
 //! Everything is in host byte order. Counters only grow; user space keeps the last snapshot and subtracts.
 
+use crate::flags;
 use crate::frame::{FRAME_SIZE, Frame};
 use crate::gaps::Gaps;
 use crate::op::{CLASSES, Dir, Kind, Op, Tag};
@@ -156,7 +157,7 @@ impl FlowValue {
 
     /// Counts one operation; `lead` when it is the frame's worst one, which carries the frame and its octets.
     #[inline(always)]
-    pub fn add(&mut self, f: &Frame, op: &Op, flags: u32, lead: bool, now_ns: u64) {
+    pub fn add(&mut self, f: &Frame, op: &Op, seen: u32, lead: bool, now_ns: u64) {
         let last = if op.span > 1 { op.addr.wrapping_add(op.span - 1) } else { op.addr };
         if self.pdus == 0 {
             self.first_ns = now_ns;
@@ -164,6 +165,8 @@ impl FlowValue {
             self.addr_max = last;
         } else {
             self.gaps.record(now_ns, now_ns.saturating_sub(self.last_ns));
+            // One frame among thousands would be gone with the next one.
+            self.flags |= (((self.src_end ^ f.src_end) >> 16 != 0) as u32) << flags::SENDER_CHANGED.trailing_zeros();
             if op.addr < self.addr_min {
                 self.addr_min = op.addr;
             }
@@ -179,7 +182,7 @@ impl FlowValue {
         self.last_ns = now_ns;
         self.src_end = f.src_end;
         self.dst_end = f.dst_end;
-        self.flags |= flags;
+        self.flags |= seen;
         self.vlan_inner = f.vlan_inner as u32;
     }
 
@@ -200,6 +203,9 @@ impl FlowValue {
         self.addr_min = self.addr_min.min(o.addr_min);
         self.addr_max = self.addr_max.max(o.addr_max);
         self.flags |= o.flags;
+        if (self.src_end ^ o.src_end) >> 16 != 0 {
+            self.flags |= flags::SENDER_CHANGED;
+        }
         if o.last_ns >= self.last_ns {
             self.last_ns = o.last_ns;
             self.src_end = o.src_end;

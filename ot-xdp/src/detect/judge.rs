@@ -71,7 +71,13 @@ impl Watch {
                 continue;
             }
             let (proto, to) = (say::protocol(m.op.proto), say::other(m));
-            let why = format!("{station} sends {proto} to {to} with `{word}`; this pair never did");
+            let why = if kind == Kind::BindingChanged {
+                format!(
+                    "frames of {station} to {to} ({proto}) come from different hardware addresses, one among the other"
+                )
+            } else {
+                format!("{station} sends {proto} to {to} with `{word}`; this pair never did")
+            };
             found.push(self.of_talk(kind, m, Some((ifindex, Arc::clone(&interface))), word.to_owned(), why));
         }
         self.searches(m, &news, &mut found);

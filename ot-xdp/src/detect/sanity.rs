@@ -10,7 +10,8 @@ const NUMBER_GAP: u32 = 1 << 24;
 const NUMBER_BACK: u32 = 1 << 25;
 
 /// Flag, kind, and whether only protocols of the plant are told.
-const KINDS: [(u32, Kind, bool); 11] = [
+const KINDS: [(u32, Kind, bool); 12] = [
+    (f::SENDER_CHANGED, Kind::BindingChanged, false),
     (f::MALFORMED, Kind::Malformed, true),
     (f::LENGTH_LIE, Kind::LengthLie, true),
     (f::OVERLAP, Kind::Overlap, true),
@@ -25,7 +26,8 @@ const KINDS: [(u32, Kind, bool); 11] = [
 ];
 
 /// Kinds that need no baseline: they break rules that hold everywhere.
-const ALWAYS: [Kind; 5] = [Kind::Malformed, Kind::LengthLie, Kind::Overlap, Kind::NumberGap, Kind::NumberBack];
+const ALWAYS: [Kind; 6] =
+    [Kind::BindingChanged, Kind::Malformed, Kind::LengthLie, Kind::Overlap, Kind::NumberGap, Kind::NumberBack];
 
 /// Kinds of flags that are new on a conversation, with the word of each flag.
 pub fn kinds(new: u32, industrial: bool, judging: bool) -> impl Iterator<Item = (Kind, &'static str)> {

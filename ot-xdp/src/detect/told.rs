@@ -74,21 +74,16 @@ fn follows_binding(kind: Kind) -> bool {
     )
 }
 
-/// Kinds that a sweep explains.
-fn follows_sweep(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::TalkNew
-            | Kind::ProtocolNew
-            | Kind::FunctionNew
-            | Kind::UnitNew
-            | Kind::FirstError
-            | Kind::UndefinedFunction
-            | Kind::ClassEscalated
-    )
+/// Searches that explain a kind: what they tried, each told once, is theirs.
+fn sweeps_behind(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::TalkNew | Kind::ProtocolNew => &[Kind::AddressSweep, Kind::PortSweep],
+        Kind::UnitNew => &[Kind::UnitSweep],
+        Kind::FunctionNew | Kind::UndefinedFunction | Kind::ClassEscalated => &[Kind::FunctionSweep],
+        Kind::FirstError => &[Kind::UnitSweep, Kind::FunctionSweep],
+        _ => &[],
+    }
 }
-
-const SWEEPS: [Kind; 5] = [Kind::AddressSweep, Kind::ArpSweep, Kind::PortSweep, Kind::UnitSweep, Kind::FunctionSweep];
 
 impl Desk {
     /// Takes a deviation in; it comes out when it is to be told.
@@ -159,7 +154,9 @@ impl Desk {
                 return true;
             }
         }
-        follows_sweep(d.kind) && SWEEPS.iter().any(|k| self.absorb((d.source, *k), now))
+        // An error comes from the one that was searched.
+        let searched = [d.source, other];
+        sweeps_behind(d.kind).iter().any(|k| searched.iter().any(|s| self.absorb((*s, *k), now)))
     }
 
     fn absorb(&mut self, key: (Option<Station>, Kind), now: u64) -> bool {

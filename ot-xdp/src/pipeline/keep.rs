@@ -33,6 +33,7 @@ pub struct Keeper {
     place: Option<Place>,
     saved: Saved,
     saved_ns: u64,
+    begin_ns: Option<u64>,
     written: Option<SystemTime>,
     told: Vec<(String, String, String)>,
     failed: bool,
@@ -52,6 +53,7 @@ impl Keeper {
             place,
             saved: Saved::default(),
             saved_ns: 0,
+            begin_ns: None,
             written,
             told: Vec::new(),
             failed: false,
@@ -92,7 +94,9 @@ impl Keeper {
         let store = Store::at(&place.path);
         self.take_over(&store, &place);
         let judging = self.watch.is_judging();
-        let due = now_ns.saturating_sub(self.saved_ns) >= SAVE_NS;
+        // Often at first: a sensor that has just begun has everything to lose.
+        let begin = *self.begin_ns.get_or_insert(now_ns);
+        let due = now_ns.saturating_sub(self.saved_ns) >= SAVE_NS.min(now_ns.saturating_sub(begin) / 2);
         if !place.write || !(last || due || (judging && self.changed)) {
             return None;
         }
