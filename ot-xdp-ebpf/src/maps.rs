@@ -4,7 +4,9 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
+use aya_ebpf::maps::{
+    Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf,
+};
 use ot_xdp_common::classify::BINDING_WORDS;
 use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, PROBES as PROBE_ENTRIES, RING_BYTES};
 use ot_xdp_common::op::Kind;
@@ -15,8 +17,8 @@ use ot_xdp_common::policy::{
 use ot_xdp_common::service::SERVICES as SERVICE_SLOTS;
 use ot_xdp_common::stream::{STREAMS as STREAM_SLOTS, Stream, WINDOWS as WINDOW_SLOTS, Window};
 use ot_xdp_common::wire::{
-    FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, ProbeKey,
-    ProbeValue, Scratch,
+    FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, ProbeKey, ProbeValue,
+    Scratch,
 };
 
 /// Working memory of the frame in hand: too large for the stack, and read by replay.

@@ -81,15 +81,15 @@ pub fn of_sighting(
     // A binding that changed is told also while learning: it needs no baseline, two claims contradict each other.
     let rebound = news.mac.is_new() && !news.other_macs.is_empty();
     let back = matches!(news.mac, Standing::Known(m) if m.status == Status::Pending);
-    if rebound || (court.judging && back) {
-        if let Verdict::Told(phase, _) = court.verdict(news.mac, s.wall_s) {
-            let had: Vec<String> = news.other_macs.iter().map(say::mac_vendor).collect();
-            let expected = if had.is_empty() { "its known hardware address".to_owned() } else { had.join(", ") };
-            let why = format!("{name} speaks from {mac}; so far it spoke from {expected}");
-            let member = line::binding_key(&s.station, &s.mac);
-            out.push(make(Kind::BindingChanged, phase, expected, mac.clone(), why, member, news.mac));
-            return;
-        }
+    if (rebound || (court.judging && back))
+        && let Verdict::Told(phase, _) = court.verdict(news.mac, s.wall_s)
+    {
+        let had: Vec<String> = news.other_macs.iter().map(say::mac_vendor).collect();
+        let expected = if had.is_empty() { "its known hardware address".to_owned() } else { had.join(", ") };
+        let why = format!("{name} speaks from {mac}; so far it spoke from {expected}");
+        let member = line::binding_key(&s.station, &s.mac);
+        out.push(make(Kind::BindingChanged, phase, expected, mac.clone(), why, member, news.mac));
+        return;
     }
     if !court.judging {
         return;

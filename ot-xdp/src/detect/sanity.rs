@@ -4,13 +4,8 @@ use ot_xdp_common::flags as f;
 
 use super::catalog::Kind;
 
-/// Order numbers skipped.
-const NUMBER_GAP: u32 = 1 << 24;
-/// Order numbers went back.
-const NUMBER_BACK: u32 = 1 << 25;
-
 /// Flag, kind, and whether only protocols of the plant are told.
-const KINDS: [(u32, Kind, bool); 12] = [
+const KINDS: [(u32, Kind, bool); 10] = [
     (f::SENDER_CHANGED, Kind::BindingChanged, false),
     (f::MALFORMED, Kind::Malformed, true),
     (f::LENGTH_LIE, Kind::LengthLie, true),
@@ -21,13 +16,10 @@ const KINDS: [(u32, Kind, bool); 12] = [
     (f::WALK_LIMIT, Kind::WalkLimit, true),
     (f::TRAILING, Kind::Trailing, true),
     (f::PORT_MISMATCH, Kind::ForeignPort, true),
-    (NUMBER_GAP, Kind::NumberGap, true),
-    (NUMBER_BACK, Kind::NumberBack, true),
 ];
 
 /// Kinds that need no baseline: they break rules that hold everywhere.
-const ALWAYS: [Kind; 6] =
-    [Kind::BindingChanged, Kind::Malformed, Kind::LengthLie, Kind::Overlap, Kind::NumberGap, Kind::NumberBack];
+const ALWAYS: [Kind; 4] = [Kind::BindingChanged, Kind::Malformed, Kind::LengthLie, Kind::Overlap];
 
 /// Kinds of flags that are new on a conversation, with the word of each flag.
 pub fn kinds(new: u32, industrial: bool, judging: bool) -> impl Iterator<Item = (Kind, &'static str)> {
