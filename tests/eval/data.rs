@@ -98,9 +98,9 @@ pub type Frame = (i64, Vec<u8>);
 
 /// Every frame of a capture that is wanted.
 pub fn frames(file: &Path, mut wanted: impl FnMut(&[u8]) -> bool) -> Result<Vec<Frame>> {
-    let mut capture = ot_xdp::capture::Capture::open(file)?;
+    let capture = ot_xdp::capture::Capture::open(file)?;
     let mut out = Vec::new();
-    while let Some(item) = capture.next() {
+    for item in capture {
         let c = item?;
         if wanted(&c.data) {
             out.push((c.at_ns, c.data.to_vec()));

@@ -8,7 +8,7 @@ const S: u64 = 1_000_000_000;
 
 /// A key of a large plant: four to a conversation.
 pub fn flow(i: u32, round: u64) -> (FlowKey, FlowValue) {
-    let asks = i % 2 == 0;
+    let asks = i.is_multiple_of(2);
     let (client, server) = ([0, 0, 0xFFFF, 0x0A00_0000 + i / 64], [0, 0, 0xFFFF, 0x0A80_0000 + i / 4]);
     let (src, dst) = if asks { (client, server) } else { (server, client) };
     let end = |s: [u32; 4], port: u64| (0x0200_0000_0000 | u64::from(s[3])) << 16 | port;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ot_xdp_common::op::{Class, Dir};
-use ot_xdp_common::wire::{PROBE_ARP_REPLY, PROBE_ARP_REQUEST, PROBE_SYN, ProbeKey};
+use ot_xdp_common::wire::{PROBE_ARP_REPLY, PROBE_ARP_REQUEST, PROBE_SYN, ProbeKey, ProbeValue};
 
 use super::catalog::Kind;
 use super::deviation::{Deviation, Known, Operation, Phase, Subject};
@@ -200,7 +200,9 @@ impl Watch {
                 let before = self.probes.get(key).copied().unwrap_or(0);
                 // An entry that was pushed out and came again counts from one.
                 let new = if value.count >= before { value.count - before } else { value.count };
-                (new != 0).then_some((*key, *value, new))
+                // What is new is told with the time of its first frame.
+                let at_ns = if before == 0 { value.first_ns } else { value.last_ns };
+                (new != 0).then_some((*key, ProbeValue { last_ns: at_ns, ..*value }, new))
             })
             .collect();
         moved.sort_unstable_by_key(|(key, value, _)| (value.last_ns, *key));

@@ -7,8 +7,8 @@ use ot_xdp_common::limits::{PORTS, PROBES, RING_BYTES};
 use ot_xdp_common::service::SERVICES;
 use ot_xdp_common::stream::{STREAMS, Stream, WINDOWS, Window};
 use ot_xdp_common::wire::{
-    FLOW_KEY_SIZE, FLOW_VALUE_SIZE, OVERFLOW_SLOTS, OVERFLOW_VALUE_SIZE, PORT_VALUE_SIZE, PROBE_KEY_SIZE, PROBE_VALUE_SIZE,
-    SCRATCH_SIZE,
+    FLOW_KEY_SIZE, FLOW_VALUE_SIZE, OVERFLOW_SLOTS, OVERFLOW_VALUE_SIZE, PORT_VALUE_SIZE, PROBE_KEY_SIZE,
+    PROBE_VALUE_SIZE, SCRATCH_SIZE,
 };
 
 /// Octets of the kernel's own fields in front of a hash key (`struct htab_elem`, kernel/bpf/hashtab.c, 64 bits).
