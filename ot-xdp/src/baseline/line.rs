@@ -13,7 +13,7 @@ use ot_xdp_common::proto::{Path, Proto};
 
 use super::balance::BalanceHabit;
 use super::habit::{Habit, Learning};
-use super::model::{Asset, Baseline, Mark, Op, OpKey, Place, State, Station, Status, Talk, TalkKey, mac_text};
+use super::model::{Asset, Baseline, Hours, Mark, Op, OpKey, Place, State, Station, Status, Talk, TalkKey, mac_text};
 
 /// Between key and fields.
 const BAR: &str = " | ";
@@ -121,6 +121,9 @@ pub fn each(b: &Baseline, mut f: impl FnMut(String, String)) {
             }
             if let Some(habit) = &op.habit {
                 let _ = write!(fields, " habit={}", habit.to_text());
+            }
+            if let Some(hours) = &op.hours {
+                let _ = write!(fields, " week={}", hours.0.iter().map(|b| format!("{b:02x}")).collect::<String>());
             }
             if let Some(learning) = &op.learning {
                 let _ = write!(fields, " learning={}", learning.to_line());
@@ -234,7 +237,14 @@ pub fn insert(b: &mut Baseline, key: &str, fields: &str) -> Result<(), String> {
             (talk.mark, talk.flags, talk.balance) = (f.mark, f.flags, f.balance);
         }
         Member::Op(key, op) => {
-            let entry = Op { mark: f.mark, window: f.window, habit: f.habit, learning: f.learning, ..Op::default() };
+            let entry = Op {
+                mark: f.mark,
+                window: f.window,
+                habit: f.habit,
+                learning: f.learning,
+                hours: f.hours,
+                ..Op::default()
+            };
             b.talks.entry(key).or_default().ops.insert(op, entry);
         }
     }
@@ -363,6 +373,7 @@ struct Fields {
     window: (u32, u32),
     habit: Option<Habit>,
     learning: Option<Box<Learning>>,
+    hours: Option<Box<Hours>>,
     balance: Option<BalanceHabit>,
 }
 
@@ -395,6 +406,14 @@ impl Fields {
                     let read =
                         Learning::from_line(value).ok_or_else(|| format!("`{value}` is no state of learning"))?;
                     f.learning = Some(Box::new(read));
+                }
+                "week" => {
+                    let octet = |i: usize| value.get(2 * i..2 * i + 2).and_then(|t| u8::from_str_radix(t, 16).ok());
+                    let mut hours = Hours::default();
+                    for (i, b) in hours.0.iter_mut().enumerate() {
+                        *b = octet(i).ok_or_else(|| format!("`{value}` is no week"))?;
+                    }
+                    f.hours = Some(Box::new(hours));
                 }
                 "balance" => {
                     let read = BalanceHabit::from_text(value).ok_or_else(|| format!("`{value}` is no balance"))?;

@@ -15,7 +15,7 @@ pub mod role;
 pub mod store;
 pub mod vendor;
 
-pub use model::{Asset, Baseline, Mark, Op, OpKey, State, Station, Status, Talk, TalkKey};
+pub use model::{Asset, Baseline, Hours, Mark, Op, OpKey, State, Station, Status, Talk, TalkKey};
 
 #[cfg(test)]
 mod tests;

@@ -243,6 +243,35 @@ pub struct Op {
     pub now: Sample,
     /// Interface that it was last seen on; not kept.
     pub ifindex: u32,
+    /// What the running five minutes saw of it; not kept.
+    pub mix: u32,
+    /// Hours of the week (UTC, Monday first) at which it came: of operations that change the state only.
+    pub hours: Option<Box<Hours>>,
+}
+
+/// A bit for each hour of the week.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hours(pub [u8; 21]);
+
+impl Hours {
+    /// Number of the hour of the week of a second of the wall clock: 1970 began on a Thursday.
+    pub fn of(wall_s: u32) -> usize {
+        ((wall_s / 3_600 + 3 * 24) % 168) as usize
+    }
+    /// Was it seen in this hour?
+    pub fn has(&self, hour: usize) -> bool {
+        self.0.get(hour / 8).is_some_and(|b| b >> (hour % 8) & 1 != 0)
+    }
+    /// Or in the one before or after: shifts do not end on the minute.
+    pub fn has_near(&self, hour: usize) -> bool {
+        [hour + 167, hour, hour + 1].iter().any(|h| self.has(h % 168))
+    }
+    /// It was seen.
+    pub fn set(&mut self, hour: usize) {
+        if let Some(b) = self.0.get_mut(hour / 8) {
+            *b |= 1 << (hour % 8);
+        }
+    }
 }
 
 /// A conversation.
@@ -260,6 +289,10 @@ pub struct Talk {
     pub state: BalanceState,
     /// What the running look saw of it; not kept.
     pub asked: Asked,
+    /// What client and server sent in the running five minutes; not kept.
+    pub sides: (u32, u32),
+    /// Windows in a row whose mix of functions did not fit; not kept.
+    pub off: u8,
 }
 
 /// Where the whole baseline stands.

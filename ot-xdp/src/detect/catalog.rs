@@ -145,6 +145,8 @@ kinds! {
         "A function is used that no table lists." "Ask the vendor, or look for a fuzzer.";
     BroadcastWrite "2213" "ot-broadcast-write" High Operation []
         "A write goes to all stations at once." "Ask the control room.";
+    UnusualHour "2214" "ot-unusual-hour" Medium Operation []
+        "A command comes at an hour of the week at which it never came." "Ask who was on shift.";
     Malformed "2301" "ot-malformed" Medium Sanity [DENIAL]
         "Messages break the rules of their protocol." "Look for faulty firmware or a fuzzer.";
     LengthLie "2302" "ot-length-lie" Medium Sanity [DENIAL]
@@ -180,6 +182,8 @@ kinds! {
         "More answers than questions: somebody else answers too." "Look for a second sender.";
     ExceptionShare "2503" "ot-exception-share" Medium Balance []
         "A device answers with many more errors than it did." "Look at what is asked of it.";
+    FunctionMix "2504" "ot-function-mix" Medium Balance []
+        "The shares of the functions of a polling cycle have changed." "Ask whether the polling list was changed.";
     AddressSweep "2601" "ot-address-sweep" High Sweep [REMOTE_DISCOVERY]
         "One station tries many others in a short time." "Find the station; it may be infected.";
     ArpSweep "2602" "ot-arp-sweep" High Sweep [REMOTE_DISCOVERY]
@@ -198,6 +202,8 @@ kinds! {
         "One station asks many devices what they are." "Ask whether an engineer is looking for devices.";
     NoFrames "2801" "ot-no-frames" High Sensor []
         "A port that had frames has none: the sensor is blind there." "Check mirror port and cable.";
+    HalfVisible "2802" "ot-half-visible" Medium Sensor []
+        "Most conversations are seen from one side only: the mirror shows one direction." "Check the mirror port.";
     Duplicates "2803" "ot-duplicates" Low Sensor []
         "Most segments come twice: the mirror shows each frame at two ports." "Mirror each frame once.";
     UnparsedShare "2804" "ot-unparsed-share" Medium Sensor []
@@ -256,7 +262,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ),
     ("retransmissions grew", "counted in health events, no deviation"),
     ("order numbers of GOOSE, SV and IEC 60870-5-104", "not followed yet"),
-    ("command at an unusual hour, changed mix of functions, half-visible mirror", "not judged yet"),
+    ("one conversation seen from one side", "told as unanswered questions, or as a half-visible mirror"),
     ("foreign payload on a registered port", "counted in health events and told as a share that could not be read"),
     ("status bits of DNP3, BACnet, CIP", "payload detail that is not counted"),
     ("checksum-bad decoys", "checksums are not verified in the kernel"),

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod deviation;
 mod judge;
 pub mod membership;
+mod mix;
 mod quiet;
 mod sanity;
 mod say;
@@ -22,3 +23,6 @@ pub use deviation::{Deviation, Known, Operation, Phase, Subject};
 pub use told::Told;
 pub use watch::{Settings, Watch};
 pub use zones::{Side, Zone, Zones};
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::catalog::Kind;
 use super::deviation::{Deviation, Known, Operation, Phase, Subject};
 use super::told::Told;
 use super::watch::Watch;
-use super::{quiet, say};
+use super::{mix, quiet, say};
 use crate::aggregate::End;
 use crate::baseline::balance::{Asked, BalanceHabit};
 use crate::baseline::habit::Look;
@@ -18,10 +18,25 @@ use crate::baseline::imbalance::{Imbalance, Off};
 use crate::baseline::learn::{Meeting, is_exception};
 use crate::baseline::line;
 use crate::baseline::rhythm::Finding;
-use crate::baseline::{Mark, OpKey, Station, TalkKey};
+use crate::baseline::{Hours, Mark, OpKey, Station, TalkKey};
 
 /// Time after which the habit of an accepted member is taken as learned, seconds of observation.
 const RELEARN_S: u64 = 7 * 86_400;
+
+/// Time of learning after which the hours of the week of a command mean something.
+const TWO_WEEKS_S: u32 = 14 * 86_400;
+
+fn operation(op: &OpKey) -> Operation {
+    Operation {
+        proto: op.proto,
+        function: op.function,
+        unit: op.unit,
+        class: op.class(),
+        state_changing: op.state_changing(),
+        dir: op.dir,
+        from_client: op.from_client,
+    }
+}
 
 /// A finding with whose it is.
 pub(super) struct Found {
@@ -49,6 +64,12 @@ impl Watch {
         op.now.gap_max_ns = gap;
         op.now.last_ns = op.now.last_ns.max(value.last_ns);
         op.ifindex = ifindex;
+        op.mix = op.mix.saturating_add(m.count);
+        let side = if m.op.from_client { &mut talk.sides.0 } else { &mut talk.sides.1 };
+        *side = side.saturating_add(m.count);
+        if !self.court.judging && m.op.is_risky() {
+            op.hours.get_or_insert_with(Box::default).set(Hours::of(m.wall_s));
+        }
         if !self.court.judging && op.learning.is_none() {
             op.learning = Some(Box::default());
         }
@@ -61,6 +82,87 @@ impl Watch {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A command that is normal comes at an hour of the week at which it never came. Told once an hour of the week.
+    pub(super) fn unusual_hour(&mut self, m: &Meeting, ifindex: u32) -> Option<Deviation> {
+        if !self.court.judging || !m.op.is_risky() || m.count == 0 {
+            return None;
+        }
+        let (begin, end) = self.baseline.span_s;
+        let learned_s = end.saturating_sub(begin);
+        let op = self.baseline.talks.get_mut(&m.talk)?.ops.get_mut(&m.op)?;
+        let (mark, hour) = (op.mark, Hours::of(m.wall_s));
+        let hours =
+            op.hours.as_mut().filter(|h| mark.status.is_normal() && learned_s >= TWO_WEEKS_S && !h.has_near(hour))?;
+        hours.set(hour);
+        let what = say::function(m.op.proto, m.op.function);
+        let (from, to) = (m.sender().0, say::other(m));
+        let mut d = super::judge::sensor(Kind::UnusualHour, m.at_ns);
+        d.interface = self.names.get(&ifindex).map(|n| (ifindex, Arc::clone(n)));
+        d.subject = Subject::Talk { key: m.talk, client: m.client, server: m.server, protocol: m.op.proto };
+        d.operation = Some(operation(&m.op));
+        d.member = Some(line::op_key(&m.talk, &m.op));
+        d.source = Some(from);
+        d.expected = "at the hours of the week at which it came so far".to_owned();
+        d.observed = format!("in hour {hour} of the week (UTC, Monday first)");
+        d.known = Known { observations: u64::from(mark.count), seen_s: (mark.first_s, mark.last_s) };
+        d.why = format!("{from} commands {to} ({what}) at an hour of the week at which it never did");
+        Some(d)
+    }
+
+    /// Every five minutes: shares of functions in cycles, and whether both sides are seen.
+    pub(super) fn look_at_shares(&mut self, now_ns: u64, out: &mut Vec<Told>) {
+        let begin = *self.shares_ns.get_or_insert(now_ns);
+        if now_ns.saturating_sub(begin) < mix::WINDOW_NS {
+            return;
+        }
+        self.shares_ns = Some(now_ns);
+        let judging = self.court.judging;
+        let (both, one) = mix::sides(self.baseline.talks.iter(), judging);
+        let is_half = one >= 2 && one * 10 >= (one + both) * 9;
+        if is_half != self.half {
+            self.half = is_half;
+            let mut d = super::judge::sensor(Kind::HalfVisible, now_ns);
+            d.phase = if is_half { Phase::New } else { Phase::End };
+            d.expected = "questions and answers".to_owned();
+            d.observed = format!("{one} of {} conversations with one side only", one + both);
+            d.why = format!("{one} of {} conversations show one side only: the mirror misses a direction", one + both);
+            self.desk.submit(d, out);
+        }
+        let mut found = Vec::new();
+        for (key, talk) in &mut self.baseline.talks {
+            let off = if judging { mix::compare(talk) } else { None };
+            talk.off = if off.is_some() { talk.off.saturating_add(1) } else { 0 };
+            // Two windows in a row: one may hold the beginning or the end of something else.
+            if let Some(m) = off.filter(|_| talk.off == 2) {
+                found.push((*key, talk.mark, m));
+            }
+            talk.sides = (0, 0);
+            talk.ops.values_mut().for_each(|op| op.mix = 0);
+        }
+        found.sort_by_key(|(key, ..)| *key);
+        for (key, mark, m) in found {
+            let (op, learned, share) = m.moved;
+            let what = say::function(op.proto, op.function);
+            let (client, server) = (key.client(), key.server());
+            let mut d = super::judge::sensor(Kind::FunctionMix, now_ns);
+            d.subject = Subject::Talk { key, client: End::default(), server: End::default(), protocol: op.proto };
+            d.member = Some(line::talk_key(&key));
+            d.source = Some(client);
+            d.expected = format!("{:.0} % {what}", learned * 100.0);
+            d.observed = format!("{:.0} %", share * 100.0);
+            d.threshold = Some(format!("G {:.1}", m.threshold));
+            d.score = Some(m.statistic / m.threshold);
+            d.window_ns = Some((begin, now_ns));
+            d.known = Known { observations: u64::from(mark.count), seen_s: (mark.first_s, mark.last_s) };
+            d.why = format!(
+                "the cycle of {client} with {server} has changed: {what} is {:.0} % of it and was {:.0} %",
+                share * 100.0,
+                learned * 100.0
+            );
+            self.desk.submit(d, out);
         }
     }
 
@@ -228,15 +330,7 @@ pub(super) fn describe(f: &Found, at_ns: u64, interface: Option<(u32, Arc<str>)>
         at_ns,
         interface,
         subject: Subject::Talk { key: f.talk, client: End::default(), server: End::default(), protocol: f.op.proto },
-        operation: Some(Operation {
-            proto: f.op.proto,
-            function: f.op.function,
-            unit: f.op.unit,
-            class: f.op.class(),
-            state_changing: f.op.state_changing(),
-            dir: f.op.dir,
-            from_client: f.op.from_client,
-        }),
+        operation: Some(operation(&f.op)),
         member: Some(line::op_key(&f.talk, &f.op)),
         expected,
         observed,

@@ -59,6 +59,9 @@ pub struct Watch {
     pub(super) probes: HashMap<ProbeKey, u64>,
     pub(super) names: HashMap<u32, Arc<str>>,
     pub(super) armed: HashMap<Station, u32>,
+    /// Beginning of the running five minutes, and whether the mirror showed one side only in the last ones.
+    pub(super) shares_ns: Option<u64>,
+    pub(super) half: bool,
     last_look_ns: Option<u64>,
     frames: u64,
 }
@@ -88,6 +91,8 @@ impl Watch {
             probes: HashMap::new(),
             names: HashMap::new(),
             armed: HashMap::new(),
+            shares_ns: None,
+            half: false,
             last_look_ns: None,
             frames: 0,
             baseline,
@@ -127,7 +132,7 @@ impl Watch {
 
     /// The counters begin anew (the next capture, a program that was loaded again), or time passed unseen.
     pub fn restart(&mut self) {
-        self.last_look_ns = None;
+        (self.last_look_ns, self.shares_ns) = (None, None);
         self.frames = 0;
         self.probes.clear();
         for op in self.baseline.talks.values_mut().flat_map(|t| t.ops.values_mut()) {
@@ -221,12 +226,16 @@ impl Watch {
                 wall_s: wall_s(clock, value.last_ns),
                 count: u32::try_from(d.operations).unwrap_or(u32::MAX),
             };
+            if let Some(d) = self.unusual_hour(&m, key.ifindex) {
+                self.desk.submit(d, out);
+            }
             self.meet(&m, key.ifindex, out);
             self.count(&m, key.ifindex, value, &look);
         }
         self.look_at_probes(snapshot, clock, out);
         if from_ns.is_some() && !is_dark {
             self.look_at_time(&look, out);
+            self.look_at_shares(now, out);
         }
         self.summaries(now, out);
     }

@@ -8,7 +8,7 @@ use ot_xdp_common::proto::Proto;
 use crate::baseline::balance::BalanceHabit;
 use crate::baseline::habit::{Look, Rules, Sample};
 use crate::baseline::model::Place;
-use crate::baseline::{Asset, Baseline, Mark, Op, OpKey, State, Station, Status, Talk, TalkKey, line};
+use crate::baseline::{Asset, Baseline, Hours, Mark, Op, OpKey, State, Station, Status, Talk, TalkKey, line};
 
 /// A small generator (xorshift), so that a failure repeats.
 pub struct Dice(pub u64);
@@ -109,6 +109,7 @@ pub fn random(seed: u64) -> Baseline {
                     mark: mark(&mut d),
                     window: (d.next() as u32 >> 1, u32::MAX),
                     habit: Some(habit),
+                    hours: (d.below(3) == 0).then(|| Box::new(Hours([d.next() as u8; 21]))),
                     learning: (d.below(2) == 0).then(|| Box::new(learning)),
                     ..Op::default()
                 },
@@ -152,4 +153,15 @@ fn what_is_wrong_with_a_line_is_said() {
         assert!(error.line == 3 && error.what.contains(part), "{text}: {error}");
     }
     assert!(line::parse("hello").unwrap_err().to_string().contains("line 1"));
+}
+
+#[test]
+fn hours_of_the_week_are_counted_from_monday() {
+    // 2026-11-23 is a Monday.
+    let monday: jiff::Timestamp = "2026-11-23T00:30:00Z".parse().unwrap();
+    let s = monday.as_second() as u32;
+    assert_eq!((Hours::of(s), Hours::of(s - 3_600), Hours::of(s + 25 * 3_600)), (0, 167, 25));
+    let mut hours = Hours::default();
+    hours.set(0);
+    assert!(hours.has(0) && hours.has_near(167) && hours.has_near(1) && !hours.has_near(2));
 }
