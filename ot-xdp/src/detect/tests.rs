@@ -155,6 +155,13 @@ impl Net {
         }
     }
 
+    /// The same with a flag on the questions.
+    fn usual_with(&mut self, flags: u32) {
+        self.act(Do { flags, ..READ }, 10);
+        self.act(ANSWER, 10);
+        self.look();
+    }
+
     /// Learns a day and a half of the usual, and locks.
     fn learned() -> Net {
         let mut net = Net::new();
@@ -282,11 +289,9 @@ fn windows_and_flags() {
         (flags::PORT_MISMATCH, Kind::ForeignPort),
         (flags::SENDER_CHANGED, Kind::BindingChanged),
     ] {
-        net.act(Do { flags: flag, ..READ }, 1);
-        net.usual(1);
+        net.usual_with(flag);
         assert_eq!(net.kinds(), [kind]);
-        net.act(Do { flags: flag | flags::RETRANSMISSION | flags::GAP, ..READ }, 1);
-        net.usual(1);
+        net.usual_with(flag | flags::RETRANSMISSION | flags::GAP);
         assert_eq!(net.kinds(), [], "{kind:?} once, and repetitions are none");
     }
 }
@@ -433,7 +438,7 @@ fn the_sensor_tells_of_itself() {
     net.port.ring_full += 5;
     net.usual(1);
     assert_eq!(net.kinds(), [Kind::MapFull, Kind::RecordsLost]);
-    for _ in 0..40 {
+    for _ in 0..70 {
         net.port.outcomes[Outcome::Retransmission as usize] += 12;
         net.port.frames += 12;
         net.usual(1);
