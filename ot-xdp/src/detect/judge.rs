@@ -1,20 +1,22 @@
 //! Members: from what was seen to what is told.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ot_xdp_common::op::{Class, Dir};
+use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{PROBE_ARP_REPLY, PROBE_ARP_REQUEST, PROBE_SYN, ProbeKey, ProbeValue};
 
 use super::catalog::Kind;
 use super::deviation::{Deviation, Known, Operation, Phase, Subject};
 use super::membership::{self, Ends};
-use super::sweep::{Sweep, Tried};
+use super::sweep::{BUSY, Sweep, Tried};
 use super::told::Told;
 use super::watch::{Watch, wall_s};
 use super::{sanity, say, zones};
 use crate::aggregate::{Clock, End};
 use crate::baseline::learn::{Meeting, MeetingNews, Sighting, is_exception, is_industrial};
-use crate::baseline::{Mark, Station, Status, TalkKey, line};
+use crate::baseline::{Mark, Station, Status, Talk, TalkKey, line};
 use crate::source::Snapshot;
 
 /// Time of learning in which everything is new and no search.
@@ -209,7 +211,12 @@ impl Watch {
         if self.probes.len() > 4 * snapshot.probes.len().max(1_024) {
             self.probes.clear();
         }
-        let mut attempts: std::collections::HashMap<Station, u64> = std::collections::HashMap::new();
+        let mut attempts: HashMap<Station, u64> = HashMap::new();
+        // Many new ones in one look are a search, from the first one on.
+        let mut fresh: HashMap<[u32; 4], usize> = HashMap::new();
+        for (key, ..) in moved.iter().filter(|(key, ..)| key.kind == PROBE_SYN && !self.probes.contains_key(key)) {
+            *fresh.entry(key.src).or_default() += 1;
+        }
         for (key, value, new) in moved {
             self.probes.insert(key, value.count);
             let source = Station::from_words(key.src, ot_xdp_common::frame::TCP);
@@ -225,6 +232,9 @@ impl Watch {
             };
             self.sight(&s, value.last_ns, key.ifindex, out);
             *attempts.entry(source).or_default() += new;
+            if key.kind == PROBE_SYN && fresh.get(&key.src).is_none_or(|n| *n <= BUSY) {
+                self.attempt(source, target, &key, &value, &interface, clock, out);
+            }
             if target.is_group() || (!self.court.judging && self.baseline.observed_s < SETTLING_S) {
                 continue;
             }
@@ -257,19 +267,64 @@ impl Watch {
         }
     }
 
+    /// An attempt to connect is the first frame of a conversation: a service that nobody recognises shows only by it.
+    #[allow(clippy::too_many_arguments, reason = "each of them is a fact of the frame")]
+    fn attempt(
+        &mut self,
+        source: Station,
+        target: Station,
+        key: &ProbeKey,
+        value: &ProbeValue,
+        interface: &Arc<str>,
+        clock: &Clock,
+        out: &mut Vec<Told>,
+    ) {
+        let talk = service_of(&source, &target, key);
+        let wall_s = wall_s(clock, value.last_ns);
+        if let Some(known) = self.baseline.talks.get_mut(&talk) {
+            if known.ops.is_empty() {
+                known.mark.see(wall_s, 1);
+            }
+            return;
+        }
+        // What a search tries is told as a search, and must not fill the memory.
+        if self.sweeps.is_busy(source) || target.is_group() {
+            return;
+        }
+        let status = self.status_of_new();
+        self.baseline.talks.insert(talk, Talk { mark: Mark::new(wall_s, status), ..Talk::default() });
+        if !self.court.judging {
+            return;
+        }
+        let plant = Proto::ALL.iter().any(|p| p.is_root() && p.name() != "it" && p.binding().tcp.contains(&talk.port));
+        let mut d = sensor(Kind::TalkNew, value.last_ns);
+        d.steps = if plant { 0 } else { -1 };
+        d.interface = Some((key.ifindex, Arc::clone(interface)));
+        d.subject = Subject::Talk { key: talk, client: End(value.src_end), server: End::default(), protocol: 0 };
+        d.member = Some(line::talk_key(&talk));
+        d.source = Some(source);
+        d.expected = "known conversations only".to_owned();
+        d.observed = format!("an attempt to connect to tcp/{}", talk.port);
+        d.why = format!("{source} tries to connect to {target} port {}; it never did", talk.port);
+        self.desk.submit(d, out);
+    }
+
     fn is_normal(&self, s: &Station) -> bool {
         self.baseline.assets.get(s).is_some_and(|a| !matches!(a.mark, Mark { status: Status::Pending, late: true, .. }))
     }
 
     fn is_service(&self, a: &Station, b: &Station, key: &ProbeKey) -> bool {
-        let talk = TalkKey {
-            client: line::words(*a),
-            server: line::words(*b),
-            vlan: key.vlan(),
-            port: key.port(),
-            l4: ot_xdp_common::frame::TCP,
-        };
-        self.baseline.talks.get(&talk).is_some_and(|t| !t.mark.late)
+        self.baseline.talks.get(&service_of(a, b, key)).is_some_and(|t| !t.mark.late)
+    }
+}
+
+fn service_of(client: &Station, server: &Station, key: &ProbeKey) -> TalkKey {
+    TalkKey {
+        client: line::words(*client),
+        server: line::words(*server),
+        vlan: key.vlan(),
+        port: key.port(),
+        l4: ot_xdp_common::frame::TCP,
     }
 }
 

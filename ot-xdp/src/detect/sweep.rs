@@ -19,6 +19,9 @@ const TARGETS: usize = 4_096;
 /// Connection attempts or address requests in a look, beyond any use.
 const FLOOD: u64 = 1_000;
 
+/// New ones within a minute from which on they are no conversations of their own.
+pub const BUSY: usize = 8;
+
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tried {
@@ -131,6 +134,12 @@ impl Sweeps {
             return Some(found(Kind::SlowSweep, all, at_ns.saturating_sub(s.begin_ns), false, slow));
         }
         None
+    }
+
+    /// Does this station search, or is it about to?
+    pub fn is_busy(&self, source: Station) -> bool {
+        let tried = |kind| self.searches.get(&(source, kind)).map_or(0, |s| s.recent.len());
+        tried(Kind::AddressSweep).max(tried(Kind::PortSweep)) > BUSY
     }
 
     /// Attempts of a station in a look; true when they are a flood that was not told yet.
