@@ -30,14 +30,17 @@ enum Verdict {
 }
 
 impl Court {
-    fn verdict(&self, standing: Standing, wall_s: u32) -> Verdict {
+    /// `risky`: it changes the state of a device; that is told also when it only waits since the learning. Other members
+    /// that were too rare to be learned were listed at the lock, and wait without a word.
+    fn verdict(&self, standing: Standing, wall_s: u32, risky: bool) -> Verdict {
         let Standing::Known(mark) = standing else { return Verdict::Told(Phase::New, Status::Pending) };
         let quiet = mark.met && wall_s.saturating_sub(mark.last_s) >= self.again_s;
         match mark.status {
             Status::Rejected if quiet || !mark.met => Verdict::Told(Phase::New, Status::Rejected),
             Status::Pending if mark.late && quiet => Verdict::Told(Phase::Update, Status::Pending),
-            // It waits since the learning; the lock did not take it in.
-            Status::Pending if self.locked && !mark.late && !mark.met => Verdict::Told(Phase::New, Status::Pending),
+            Status::Pending if self.locked && risky && !mark.late && !mark.met => {
+                Verdict::Told(Phase::New, Status::Pending)
+            }
             _ => Verdict::Normal,
         }
     }
@@ -82,7 +85,7 @@ pub fn of_sighting(
     let rebound = news.mac.is_new() && !news.other_macs.is_empty();
     let back = matches!(news.mac, Standing::Known(m) if m.status == Status::Pending);
     if (rebound || (court.judging && back))
-        && let Verdict::Told(phase, _) = court.verdict(news.mac, s.wall_s)
+        && let Verdict::Told(phase, _) = court.verdict(news.mac, s.wall_s, false)
     {
         let had: Vec<String> = news.other_macs.iter().map(say::mac_vendor).collect();
         let expected = if had.is_empty() { "its known hardware address".to_owned() } else { had.join(", ") };
@@ -94,7 +97,7 @@ pub fn of_sighting(
     if !court.judging {
         return;
     }
-    match (court.verdict(news.asset, s.wall_s), news.asset) {
+    match (court.verdict(news.asset, s.wall_s, false), news.asset) {
         (Verdict::Told(phase, status), standing) => {
             let member = line::asset_key(&s.station);
             // A router speaks for many; a station that takes one more address is another matter.
@@ -194,7 +197,7 @@ pub fn of_meeting(
     let group = server.is_group();
 
     // The conversation.
-    if let Verdict::Told(phase, status) = court.verdict(news.talk, m.wall_s) {
+    if let Verdict::Told(phase, status) = court.verdict(news.talk, m.wall_s, false) {
         let chatter = group && !industrial;
         if !chatter {
             let member = line::talk_key(&m.talk);
@@ -223,7 +226,7 @@ pub fn of_meeting(
         return;
     }
     let on_pending = matches!(news.talk, Standing::Known(Mark { status: Status::Pending | Status::Rejected, .. }));
-    let verdict = court.verdict(news.op, m.wall_s);
+    let verdict = court.verdict(news.op, m.wall_s, m.op.is_risky());
     if let Verdict::Told(phase, status) = verdict {
         let fresh = news.op.is_new();
         let quiet_answer =

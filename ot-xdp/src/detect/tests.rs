@@ -235,6 +235,28 @@ fn members_are_told_once() {
 }
 
 #[test]
+fn what_waits_since_the_learning_is_told_only_when_it_changes_something() {
+    let mut net = Net::new();
+    net.act(WRITE, 1);
+    net.act(Do { function: 4, ..READ }, 1);
+    net.usual(2_000);
+    let rules = net.watch.settings.rules;
+    lifecycle::lock(net.watch.baseline_mut(), false, 1, &rules);
+    net.watch.decided();
+    lifecycle::each_mark(net.watch.baseline_mut(), |m| m.met = false);
+    net.usual(1);
+    net.act(Do { function: 4, ..READ }, 1);
+    net.usual(1);
+    assert_eq!(net.kinds(), [], "too rare to be learned, and listed at the lock");
+    net.act(WRITE, 1);
+    net.usual(1);
+    assert_eq!(net.kinds(), [Kind::FirstWrite]);
+    net.act(WRITE, 1);
+    net.usual(80);
+    assert_eq!(net.kinds(), [], "once");
+}
+
+#[test]
 fn accepted_is_normal_and_refused_is_told() {
     let mut net = Net::learned();
     net.act(WRITE, 1);
