@@ -1,4 +1,6 @@
-//! Where events go. One sink here: JSON lines on a writer, from the caller's thread or from one of their own.
+//! Where events go: JSON lines on a writer, from the caller's thread or from one of their own, and clients of receivers.
+
+pub mod transport;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
