@@ -9,9 +9,11 @@ use ot_xdp_common::wire::{FirstSeen, PortValue};
 
 use crate::aggregate::Aggregator;
 use crate::event::ecs::{self, Mode, Observer};
-use crate::event::{self, Attach, Event, Sensor, Sequencer};
+use crate::event::limit::Limiter;
+use crate::event::{self, Attach, Emitted, Event, Sensor, Sequencer};
 use crate::sink::Sink;
 use crate::source::{Clock, PortId, Snapshot};
+use crate::sys::clock::monotonic_ns;
 
 /// What the pipeline is told at its start.
 pub struct Settings {
@@ -23,6 +25,8 @@ pub struct Settings {
     pub flow_capacity: u32,
     /// Emit first-seen events.
     pub first_seen: bool,
+    /// Octets of events a day, at most; a capture has no such bound.
+    pub daily: Option<u64>,
 }
 
 /// One run of the sensor or one capture.
@@ -31,6 +35,7 @@ pub struct Pipeline<S: Sink> {
     sequencer: Sequencer,
     observer: Observer,
     clock: Clock,
+    limiter: Option<Limiter>,
     sink: S,
     dropped_before: u64,
     settings: Settings,
@@ -69,6 +74,7 @@ impl<S: Sink> Pipeline<S> {
             sequencer,
             observer,
             clock,
+            limiter: settings.daily.map(Limiter::new),
             sink,
             dropped_before: 0,
             settings,
@@ -131,7 +137,19 @@ impl<S: Sink> Pipeline<S> {
                 self.emit(&e)?;
             }
         }
+        self.missing(snapshot.at_ns)?;
         self.sink.flush()
+    }
+
+    /// Tells which events were lost on their way, and which were not made.
+    fn missing(&mut self, at_ns: u64) -> std::io::Result<()> {
+        if let Some(limited) = self.limiter.as_mut().and_then(|l| l.take(at_ns)) {
+            self.emit(&Event::Limited(Box::new(limited)))?;
+        }
+        for lost in self.sink.losses(at_ns) {
+            self.emit(&Event::Lost(Box::new(lost)))?;
+        }
+        Ok(())
     }
 
     /// Counters that are older than this pipeline: reported are the keys that nobody has reported yet, and from now on
@@ -163,9 +181,20 @@ impl<S: Sink> Pipeline<S> {
     }
 
     fn emit(&mut self, event: &Event) -> std::io::Result<()> {
+        let share = match &mut self.limiter {
+            Some(limiter) => match limiter.allows(event, monotonic_ns()) {
+                Some(share) => Some(share),
+                None => return Ok(()),
+            },
+            None => None,
+        };
         let stamp = self.sequencer.next_stamp();
         let document = ecs::render(event, &stamp, &self.observer, &self.clock);
-        self.sink.write(&document)?;
+        let emitted = Emitted::new(document, stamp);
+        if let (Some(limiter), Some(share)) = (&mut self.limiter, share) {
+            limiter.charge(share, emitted.body(event::Format::Ecs).len());
+        }
+        self.sink.write(&emitted)?;
         self.totals.events = self.sequencer.emitted();
         Ok(())
     }

@@ -63,6 +63,7 @@ fn events(file: &Path, mut engine: Box<dyn Engine>, config: &Config, summary: bo
         mode: Mode::Replay,
         flow_capacity: config.counters.flows,
         first_seen: config.events.first_seen,
+        daily: None,
     };
     let out: Out = BufWriter::new(std::io::stdout().lock());
     let mut pipeline = Pipeline::new(settings, Clock::CAPTURE, Lines(out));

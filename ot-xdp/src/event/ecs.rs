@@ -62,6 +62,8 @@ pub fn render(event: &Event, stamp: &Stamp, observer: &Observer, clock: &Clock) 
         Event::Health(e) => d.health(e, stamp),
         Event::Refusal(e) => d.refusal(e),
         Event::Audit(e) => d.audit(e),
+        Event::Lost(e) => d.lost(e),
+        Event::Limited(e) => d.limited(e),
     }
     Value::Object(d.root)
 }

@@ -1,21 +1,31 @@
 //! Events: what the sensor says, as typed data; the only source of public JSON.
 //!
-//! Five kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
+//! Seven kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
 //! on a conversation), [`Health`] (counters of a port and the state of the sensor), [`Refusal`] (what the policy denied or
-//! reported), [`Audit`] (what was done to the gate). [`ecs`] renders them, [`fields`] lists
-//! every field that can occur, [`schema`] makes the JSON Schema of that list.
+//! reported), [`Audit`] (what was done to the gate), [`Lost`] and [`Limited`] (which events are missing). [`ecs`] renders
+//! them, [`eve`] and [`cef`] are views of that, [`fields`] lists every field that can occur, [`schema`] makes the JSON
+//! Schema of that list, [`limit`] bounds their volume.
 
+mod actions;
 pub mod attack;
+pub mod cef;
 pub mod community_id;
+pub mod delivery;
 pub mod ecs;
 mod ecs_gate;
+mod emitted;
+pub mod eve;
 pub mod fields;
 pub mod gate;
 pub mod health;
 pub mod id;
+pub mod limit;
 pub mod names;
 pub mod schema;
 
+pub use actions::{action_word, actions};
+pub use delivery::{LIMITED, LOST, Limited, Lost};
+pub use emitted::{Emitted, Format, action_of};
 pub use gate::{Audit, Refusal, RuleInfo};
 pub use health::{Attach, Health, Reason, Sensor};
 pub use id::{Sequencer, Stamp};
@@ -25,7 +35,7 @@ use ot_xdp_common::op::{Class, Dir};
 use crate::aggregate::{Activity, Interval, Novelty, PortActivity};
 
 /// Version of the events' shape: a new field raises the second number, a removed or renamed one the first.
-pub const SCHEMA_VERSION: &str = "1.1.0";
+pub const SCHEMA_VERSION: &str = "1.2.0";
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +50,10 @@ pub enum Event {
     Refusal(Box<Refusal>),
     /// Something that was done to the gate.
     Audit(Box<Audit>),
+    /// Events that did not reach a receiver.
+    Lost(Box<Lost>),
+    /// Events over the daily volume.
+    Limited(Box<Limited>),
 }
 
 /// What a conversation did in an interval.
