@@ -131,6 +131,3 @@ impl Fields<'_> {
 fn header(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }
-
-#[cfg(test)]
-mod tests;

@@ -175,6 +175,3 @@ fn signature(id: &str) -> u64 {
         _ => SIGNATURES + 10_000 + u64::from(crc32fast::hash(id.as_bytes()) % 70_000),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -80,7 +80,8 @@ fn the_cap_holds_and_news_of_a_loss_still_fit() {
     assert!((500..2_000).contains(&taken) && why == Some(Refused::Full), "{taken}");
     let on_disk: u64 = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
     assert!(on_disk <= 100_000 && spool.size() == on_disk, "{on_disk}");
-    assert_eq!(spool.append(&records(20_000..20_001), false).1, Some(Refused::Full));
+    let next = taken as u64 + 1;
+    assert_eq!(spool.append(&records(next..next + 1), false), (0, Some(Refused::Full)));
     assert_eq!(spool.append(&records(20_001..20_002), true), (1, None));
     let out = drain(&mut spool);
     assert_eq!(out.len(), taken + 1);
