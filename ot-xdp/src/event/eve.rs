@@ -21,6 +21,8 @@ pub fn render(document: &Value) -> Value {
         o.insert("in_iface".to_owned(), interface.into());
     }
     d.conversation(&mut o);
+    // The one place of every record where numbers of our own are allowed: a gap shows that events are missing.
+    o.insert("metadata".to_owned(), json!({ "flowints": { "otxdp_sequence": d.number("/event/sequence") } }));
     let kind = match (d.text("/event/kind"), d.text("/event/action")) {
         (Some("alert"), _) => {
             o.insert("alert".to_owned(), d.alert());
