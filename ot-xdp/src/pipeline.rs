@@ -69,8 +69,11 @@ impl<S: Sink> Pipeline<S> {
             boot_id: sequencer.boot_id(),
             mode: settings.mode,
         };
+        let mut aggregator = Aggregator::new();
+        // As many as the kernel can hold, and those that it may have dropped since the last read.
+        aggregator.bound(2 * settings.flow_capacity.max(1) as usize);
         Pipeline {
-            aggregator: Aggregator::new(),
+            aggregator,
             sequencer,
             observer,
             clock,
