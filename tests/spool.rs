@@ -117,9 +117,11 @@ fn sensor() {
         });
         sinks.write(&Emitted::new(document, stamp)).unwrap();
         if n % 64 == 0 {
+            sinks.flush().unwrap();
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+    sinks.flush().unwrap();
     let out = std::thread::spawn(move || {
         loop {
             let n = |v: &std::sync::atomic::AtomicU64| v.load(Relaxed);

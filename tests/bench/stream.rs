@@ -66,10 +66,10 @@ fn sinks(options: &[String], dir: &Path) -> Result<Fanout> {
     entries.and_then(|e| build::start(&e, dir)).map_err(anyhow::Error::msg)
 }
 
-/// Events a second until the receivers have all of them.
-fn rate(options: &[String], dir: &Path, events: u32) -> Result<(f64, u64)> {
+/// Events a second of one core until the receivers have all of them; `apart` is the thread of a receiver in this process.
+fn rate(what: &str, options: &[String], dir: &Path, events: u32, apart: &str) -> Result<(f64, u64)> {
     let mut pipeline = Pipeline::new(settings(None, u32::MAX / 2), Clock::now(), sinks(options, dir)?);
-    let begin = Instant::now();
+    let (begin, used) = (Instant::now(), cpu(apart));
     for n in (0..events).step_by(256) {
         let records: Vec<FirstSeen> = (n..events.min(n + 256)).map(record).collect();
         // As the sensor's poll of the ring: what the sinks cannot take at once waits in the kernel.
@@ -79,8 +79,21 @@ fn rate(options: &[String], dir: &Path, events: u32) -> Result<(f64, u64)> {
         pipeline.first_seen(&records)?;
     }
     ensure!(pipeline.sink().close(Duration::from_secs(60)), "not everything arrived");
+    let per_core = f64::from(events) / (cpu(apart) - used).max(0.01);
     let rate = f64::from(events) / begin.elapsed().as_secs_f64();
-    Ok((rate, pipeline.dropped()))
+    println!("{what:<28} {per_core:>9.0} events/s on one core; {rate:.0}/s beside what else this machine does");
+    Ok((per_core, pipeline.dropped()))
+}
+
+/// Seconds of processor time of this process, without those of one thread.
+fn cpu(apart: &str) -> f64 {
+    let ticks = |file: String| -> f64 {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        // utime and stime, fields 14 and 15 of proc(5), in hundredths of a second.
+        fields.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum()
+    };
+    (ticks("/proc/self/stat".to_owned()) - ticks(format!("/proc/{apart}/stat"))) / 100.0
 }
 
 fn behind(state: &ot_xdp::sink::driver::State, made: u32) -> u64 {
@@ -95,7 +108,7 @@ fn resident() -> u64 {
 }
 
 /// A TLS receiver that counts frames, with its own certificate in a file.
-fn receiver(dir: &Path) -> Result<(String, String, mpsc::Receiver<u64>)> {
+fn receiver(dir: &Path) -> Result<(String, String, String, mpsc::Receiver<u64>)> {
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
     let ca = dir.join("ca.pem");
@@ -111,7 +124,9 @@ fn receiver(dir: &Path) -> Result<(String, String, mpsc::Receiver<u64>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = format!("localhost:{}", listener.local_addr()?.port());
     let (tell, told) = mpsc::channel();
+    let (name, named) = mpsc::channel();
     std::thread::spawn(move || -> Result<()> {
+        name.send(std::fs::read_link("/proc/thread-self")?.display().to_string())?;
         let (stream, _) = listener.accept()?;
         let mut reader =
             BufReader::with_capacity(1 << 20, StreamOwned::new(ServerConnection::new(Arc::new(config))?, stream));
@@ -125,30 +140,27 @@ fn receiver(dir: &Path) -> Result<(String, String, mpsc::Receiver<u64>)> {
         }
         tell.send(frames).context("nobody waits")
     });
-    Ok((address, ca.display().to_string(), told))
+    Ok((address, ca.display().to_string(), named.recv()?, told))
 }
 
 /// Measures, prints, and fails below the floors.
 pub fn run(options: &Options) -> Result<Value> {
     let events = if options.quick { 20_000 } else { 300_000 };
     let dir = tempfile::tempdir()?;
-    let (address, ca, told) = receiver(dir.path())?;
+    let (address, ca, apart, told) = receiver(dir.path())?;
     // From here on, every thread that is started runs on this core; the receiver is free.
     ot_xdp::sys::clock::pin_to_this_cpu()?;
 
     let file = dir.path().join("events.ndjson");
-    let (to_file, lost) = rate(&[format!("file:{}", file.display())], dir.path(), events)?;
+    let (to_file, lost) =
+        rate("pipeline to a file", &[format!("file:{}", file.display())], dir.path(), events, "none")?;
     let lines = BufReader::new(std::fs::File::open(&file)?).lines().count();
     ensure!(lines == events as usize && lost == 0, "{lines} of {events} events in the file, {lost} lost");
-    println!(
-        "pipeline to a file           {to_file:>9.0} events/s ({} octets each)",
-        file.metadata()?.len() / lines as u64
-    );
 
-    let (to_tls, lost) = rate(&[format!("syslog:{address},ca_file={ca},spool=0")], dir.path(), events)?;
+    let option = format!("syslog:{address},ca_file={ca},spool=0");
+    let (to_tls, lost) = rate("pipeline to syslog over TLS", &[option], dir.path(), events, &apart)?;
     let frames = told.recv_timeout(Duration::from_secs(60))?;
     ensure!(frames == u64::from(events) && lost == 0, "{frames} of {events} events arrived, {lost} lost");
-    println!("pipeline to syslog over TLS  {to_tls:>9.0} events/s");
 
     let records = if options.quick { 100_000 } else { 1_000_000 };
     let storm = storm(dir.path(), records)?;

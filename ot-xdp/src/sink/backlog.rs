@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::sync::mpsc;
-
 use super::driver::{Cause, State};
+use super::queue::Receiver;
 use super::spool::{Refused, Spool};
 use super::transport::Record;
 
@@ -15,7 +14,7 @@ const LOST: &str = crate::event::LOST;
 
 /// The records of one sink.
 pub struct Backlog {
-    queue: mpsc::Receiver<Record>,
+    queue: Receiver,
     open: bool,
     /// Taken out of the queue and older than everything on disk.
     memory: VecDeque<Record>,
@@ -31,7 +30,7 @@ pub struct Backlog {
 
 impl Backlog {
     /// Nothing in memory; on disk what an earlier process has left.
-    pub fn new(queue: mpsc::Receiver<Record>, spool: Option<Spool>, limit: usize, state: Arc<State>) -> Backlog {
+    pub fn new(queue: Receiver, spool: Option<Spool>, limit: usize, state: Arc<State>) -> Backlog {
         let (memory, fresh, batch) = (VecDeque::new(), Vec::new(), Arc::new(Vec::new()));
         Backlog { queue, open: true, memory, limit, spool, batch, on_disk: false, offline: true, state, fresh }
     }
@@ -53,7 +52,7 @@ impl Backlog {
     /// Takes what is in the queue; waits for it.
     pub async fn take(&mut self) {
         let mut fresh = std::mem::take(&mut self.fresh);
-        if self.queue.recv_many(&mut fresh, 1_024).await == 0 {
+        if self.queue.take(&mut fresh, 1_024).await == 0 {
             self.open = false;
         }
         self.store(&mut fresh);
@@ -112,11 +111,8 @@ impl Backlog {
         while self.batch.is_empty() {
             // What is in the queue belongs to the batch: without this, each record would travel alone.
             if self.memory.len() < max && !self.has_spooled() {
-                while self.memory.len() < max
-                    && let Ok(record) = self.queue.try_recv()
-                {
-                    self.memory.push_back(record);
-                }
+                let room = max - self.memory.len();
+                self.queue.try_take(&mut self.memory, room);
             }
             if !self.memory.is_empty() {
                 let n = self.memory.len().min(max);
@@ -198,9 +194,7 @@ impl Backlog {
     /// The end: what was not sent is put on disk, or is lost.
     pub fn retire(&mut self) {
         let mut fresh = Vec::new();
-        while let Ok(record) = self.queue.try_recv() {
-            fresh.push(record);
-        }
+        self.queue.try_take(&mut fresh, usize::MAX);
         self.offline();
         self.store(&mut fresh);
         self.to_disk();

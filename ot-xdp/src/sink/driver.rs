@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::backlog::Backlog;
+use super::queue::{Sender, queue};
 use super::spool::Spool;
 use super::transport::{Record, Reply, SinkError, Transport};
 
@@ -147,7 +147,7 @@ impl State {
 /// The near end of a sink. Dropping it ends the thread without waiting; see [`Driver::close`].
 pub struct Driver {
     name: String,
-    queue: Option<mpsc::Sender<Record>>,
+    queue: Option<Sender>,
     state: Arc<State>,
     deadline: watch::Sender<Option<Instant>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -162,26 +162,30 @@ impl Driver {
         let spool = options.spool.as_ref().map(|(dir, cap)| Spool::open(dir, *cap)).transpose()?;
         let state = Arc::new(State::default());
         state.spooled.store(spool.as_ref().map_or(0, Spool::pending), Relaxed);
-        let (queue, records) = mpsc::channel(options.queue.max(1));
+        let (near, far) = queue(options.queue.max(1));
         let (deadline, ends) = watch::channel(None);
         let name = options.name.clone();
-        let backlog = Backlog::new(records, spool, options.queue, Arc::clone(&state));
+        let backlog = Backlog::new(far, spool, options.queue, Arc::clone(&state));
         let work = Work { options, backlog, state: Arc::clone(&state), transport, attempts: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
             .name(format!("sink-{name}").chars().take(15).collect())
             .spawn(move || runtime.block_on(work.until(ends)))?;
-        Ok(Driver { name, queue: Some(queue), state, deadline, thread: Some(thread) })
+        Ok(Driver { name, queue: Some(near), state, deadline, thread: Some(thread) })
     }
 
     /// Takes a record; never waits. One that does not fit is counted as lost.
     pub fn push(&self, record: Record) {
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(record) {
-            Ok(()) => {}
-            Err(TrySendError::Full(record) | TrySendError::Closed(record)) => {
-                self.state.lose(Cause::Queue, &[record]);
-            }
+        if let Err(record) = queue.push(record) {
+            self.state.lose(Cause::Queue, &[record]);
+        }
+    }
+
+    /// Has what was taken be looked at now. Without it, the thread is woken by every so many records.
+    pub fn flush(&self) {
+        if let Some(queue) = &self.queue {
+            queue.flush();
         }
     }
 

@@ -146,6 +146,11 @@ impl Sink for Fanout {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        for output in &self.outputs {
+            if let Way::Driven(driver) = &output.way {
+                driver.flush();
+            }
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ pub mod build;
 pub mod driver;
 pub mod fanout;
 pub mod file;
+mod queue;
 pub mod spool;
 pub mod syslog;
 pub mod tls;

@@ -65,6 +65,12 @@ fn start(receiver: &Arc<Receiver>, queue: usize, spool: Option<(PathBuf, u64)>) 
     Driver::start(options, Box::new(Client(Arc::clone(receiver)))).unwrap()
 }
 
+/// As the pipeline does behind each batch.
+fn push(driver: &Driver, n: u64) {
+    driver.push(record(n));
+    driver.flush();
+}
+
 fn until(what: &str, holds: impl Fn() -> bool) {
     let begin = std::time::Instant::now();
     while !holds() {
@@ -83,7 +89,7 @@ fn a_receiver_that_answers_gets_everything_in_order_and_a_goodbye() {
     let receiver = Arc::new(Receiver::default());
     receiver.part.store(17, Relaxed);
     let mut driver = start(&receiver, 20_000, None);
-    (1..10_001).for_each(|n| driver.push(record(n)));
+    (1..10_001).for_each(|n| push(&driver, n));
     assert!(end(&mut driver));
     assert_eq!(*receiver.got.lock().unwrap(), (1..10_001).collect::<Vec<_>>());
     assert_eq!(driver.state().sent.load(Relaxed), 10_000);
@@ -100,7 +106,7 @@ fn a_dead_receiver_costs_no_time_and_gets_everything_when_it_is_back() {
         let mut driver = start(&receiver, 4_096, Some((dir.path().join(mood.to_string()), 16 << 20)));
         let begin = std::time::Instant::now();
         for n in 1..3_001 {
-            driver.push(record(n));
+            push(&driver, n);
             if n % 100 == 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -117,7 +123,7 @@ fn a_dead_receiver_costs_no_time_and_gets_everything_when_it_is_back() {
         driver.wait();
         receiver.mood.store(0, Relaxed);
         let mut next = start(&receiver, 256, Some((dir.path().join(mood.to_string()), 16 << 20)));
-        next.push(record(3_001));
+        push(&next, 3_001);
         assert!(end(&mut next));
         assert_eq!(*receiver.got.lock().unwrap(), (1..3_002).collect::<Vec<_>>(), "mood {mood}");
     }
@@ -129,7 +135,7 @@ fn what_does_not_fit_is_counted_with_its_cause_and_its_numbers() {
     receiver.mood.store(1, Relaxed);
     let mut driver = start(&receiver, 100, None);
     for n in 1..1_001 {
-        driver.push(record(n));
+        push(&driver, n);
         std::thread::sleep(Duration::from_micros(200));
     }
     receiver.mood.store(0, Relaxed);
@@ -154,10 +160,11 @@ fn at_the_cap_the_new_ones_are_lost_and_the_news_of_it_arrive() {
     let receiver = Arc::new(Receiver::default());
     receiver.mood.store(1, Relaxed);
     let mut driver = start(&receiver, 5_000, Some((dir.path().to_owned(), 200_000)));
-    (1..3_001).for_each(|n| driver.push(record(n)));
+    (1..3_001).for_each(|n| push(&driver, n));
     until("the cap", || driver.state().lost.load(Relaxed) > 1_000);
     driver.push(Record { kind: crate::event::LOST, ..record(3_001) });
-    until("taken", || driver.queue.as_ref().is_some_and(|q| q.capacity() == q.max_capacity()));
+    driver.flush();
+    until("taken", || driver.queue.as_ref().is_some_and(Sender::is_empty));
     receiver.mood.store(0, Relaxed);
     assert!(end(&mut driver));
     let got = receiver.got.lock().unwrap();
@@ -175,7 +182,7 @@ fn a_slow_receiver_keeps_the_order_over_memory_and_disk() {
     receiver.part.store(3, Relaxed);
     let mut driver = start(&receiver, 64, Some((dir.path().to_owned(), 16 << 20)));
     for n in 1..5_001 {
-        driver.push(record(n));
+        push(&driver, n);
         if n % 50 == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
