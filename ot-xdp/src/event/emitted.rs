@@ -32,7 +32,14 @@ impl Emitted {
     /// One line in a format, without its end. The other formats are views of the document: they cannot say anything else.
     pub fn body(&self, format: Format) -> Bytes {
         let make = || match format {
-            Format::Ecs => serde_json::to_vec(&self.document).unwrap_or_default().into(),
+            Format::Ecs => {
+                // Most events fit; growing by steps would copy each several times.
+                let mut octets = Vec::with_capacity(2_048);
+                if serde_json::to_writer(&mut octets, &self.document).is_err() {
+                    octets.clear();
+                }
+                octets.into()
+            }
             Format::Eve => serde_json::to_vec(&eve::render(&self.document)).unwrap_or_default().into(),
             Format::Cef => cef::render(&self.document).into(),
         };

@@ -170,10 +170,10 @@ impl Backlog {
             Some(spool) if self.on_disk => spool.rewind(),
             _ => batch.iter().rev().for_each(|r| self.memory.push_front(r.clone())),
         }
-        self.to_disk();
+        self.spill();
     }
 
-    fn to_disk(&mut self) {
+    fn spill(&mut self) {
         let Some(spool) = &mut self.spool else { return };
         if self.memory.is_empty() {
             return spool.sync();
@@ -197,7 +197,7 @@ impl Backlog {
         self.queue.try_take(&mut fresh, usize::MAX);
         self.offline();
         self.store(&mut fresh);
-        self.to_disk();
+        self.spill();
         if !self.memory.is_empty() {
             let cause = if self.spool.is_some() { Cause::Disk } else { Cause::Memory };
             let left: Vec<Record> = self.memory.drain(..).collect();

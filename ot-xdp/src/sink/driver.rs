@@ -226,13 +226,10 @@ struct Work {
 impl Work {
     async fn until(mut self, mut ends: watch::Receiver<Option<Instant>>) {
         let deadline = async move {
-            match ends.wait_for(Option::is_some).await {
-                Ok(end) => {
-                    let end = *end;
-                    sleep_until(end.unwrap_or_else(Instant::now)).await;
-                }
-                // The near end is gone without a word.
-                Err(_) => {}
+            // Otherwise the near end is gone without a word.
+            if let Ok(end) = ends.wait_for(Option::is_some).await {
+                let end = *end;
+                sleep_until(end.unwrap_or_else(Instant::now)).await;
             }
         };
         let done = tokio::select! {

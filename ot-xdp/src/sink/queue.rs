@@ -68,6 +68,7 @@ impl Sender {
     }
 
     /// Is nothing in it?
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.0.with(|inside| inside.records.is_empty())
     }

@@ -116,6 +116,9 @@ fn nobody_there_is_told() {
     assert!(matches!(error, SinkError::Unreachable(_)) && error.to_string().contains(&free), "{error}");
 }
 
+/// Frames of a connection, and how it ended.
+type Ended = (Vec<String>, Option<io::ErrorKind>);
+
 /// A certificate authority, and certificates of it in files.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -152,11 +155,7 @@ impl Authority {
     }
 
     /// A receiver that asks for certificates of `clients`; its frames, and how the last connection ended.
-    fn serve(
-        &self,
-        clients: &Authority,
-        connections: usize,
-    ) -> (String, mpsc::Receiver<(Vec<String>, Option<io::ErrorKind>)>) {
+    fn serve(&self, clients: &Authority, connections: usize) -> (String, mpsc::Receiver<Ended>) {
         use rustls::pki_types::pem::PemObject;
         let (certificate, key) = self.identity("localhost");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
