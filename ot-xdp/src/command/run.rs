@@ -66,6 +66,8 @@ fn with_sink(args: &RunArgs, sink: impl FnOnce(&Config) -> Result<Box<dyn Sink>>
         let reason = "none given; `ot-xdp doctor` lists the interfaces of this host and what they can do".to_owned();
         return Err(ConfigError::Option { option: "--interface", reason }.into());
     }
+    // Before anything is loaded: a sink that cannot be is a wrong configuration.
+    let sink = sink(&config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
@@ -119,12 +121,7 @@ async fn next_job(server: &mut Option<Server>) -> Option<Job> {
 }
 
 impl Sensor {
-    async fn start(
-        config: &Config,
-        args: &RunArgs,
-        gateway: Option<Gateway>,
-        sink: impl FnOnce(&Config) -> Result<Box<dyn Sink>>,
-    ) -> Result<Sensor> {
+    async fn start(config: &Config, args: &RunArgs, gateway: Option<Gateway>, sink: Box<dyn Sink>) -> Result<Sensor> {
         let bindings = config.bindings()?;
         let options = Options { flows: config.counters.flows, replay: false, bindings, gate: gateway.is_some() };
         let pairs = Pairs::new(&args.gate.pairs)?;
@@ -142,7 +139,7 @@ impl Sensor {
         };
         let mut sensor = Sensor {
             kernel,
-            pipeline: Pipeline::new(settings, Clock::now(), sink(config)?),
+            pipeline: Pipeline::new(settings, Clock::now(), sink),
             wanted: config.capture.interfaces.clone(),
             mode: match config.capture.attach_mode {
                 ModeArg::Native => AttachMode::Native,

@@ -42,9 +42,9 @@ pub const SHARES: [(Share, &str, u64); 7] = [
     (Share::Health, "health", 10),
     (Share::Flow, "flow summaries", 40),
     (Share::FirstSeen, "first-seen functions", 10),
-    (Share::FirstSeenHigh, "those of high severity", 10),
+    (Share::FirstSeenHigh, "first-seen functions of high severity", 10),
     (Share::Alert, "alerts", 10),
-    (Share::AlertHigh, "those of high severity", 15),
+    (Share::AlertHigh, "alerts of high severity", 15),
 ];
 
 impl Share {

@@ -262,7 +262,6 @@ impl Work {
     }
 
     async fn connect(&mut self) -> bool {
-        // Nobody is called before there is something to say; a spool of an earlier run is.
         let made = beside(limited(CONNECT, self.transport.connect()), &mut self.backlog).await;
         match made {
             Ok(()) => {
