@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use harness::skip;
 use ot_xdp::config::SinkEntry;
 use ot_xdp::event::{Emitted, Sequencer};
 use ot_xdp::sink::fanout::Fanout;
@@ -276,5 +277,46 @@ fn a_receiver_that_goes_and_comes_back_has_everything() {
     std::thread::sleep(Duration::from_millis(300));
     let (ids, _) = unique(&got);
     assert_eq!(ids.keys().copied().collect::<Vec<_>>(), (1..=10_000).collect::<Vec<_>>());
+    drop(receiver);
+}
+
+/// A file system of one mebibyte, gone with the value.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Option<Small> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path());
+        mount.status().is_ok_and(|s| s.success()).then(|| Small(dir))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_what_does_not_fit_and_nothing_else() {
+    let Some(disk) = Small::mount() else { skip!("needs root to mount a small file system") };
+    let address = free_address();
+    let dir = disk.0.path().join("s");
+    let option = format!("syslog:{address},transport=tcp,spool=64MiB,spool_dir={}", dir.display());
+    let mut sensor = Sensor::start(5_000, &option);
+    let [spooled, _, lost] = sensor.until("a full disk", |[spooled, _, lost]| spooled + lost == 5_000);
+    assert!(spooled > 1_000 && lost > 1_000, "{spooled} spooled, {lost} lost");
+    let got = Got::default();
+    let receiver = Receiver::start(&address, &got);
+    sensor.until("an empty spool", |[spooled, sent, _]| spooled == 0 && sent != 0);
+    let left: u64 = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    assert!(left < 1_000, "{left} octets stay on the disk");
+    drop(sensor.child.stdin.take());
+    sensor.child.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let (ids, in_order) = unique(&got);
+    assert!(in_order);
+    assert_eq!(ids.len() as u64 + lost, 5_000);
     drop(receiver);
 }
