@@ -57,4 +57,6 @@ flags! {
     TUNNEL = 22, "tunnel";
     /// The segment repeats octets that were seen and is no repetition of the last segment: its content was not compared.
     UNCOMPARED = 23, "uncompared";
+    /// Frames of the sender came from different hardware addresses.
+    SENDER_CHANGED = 26, "sender_changed";
 }

@@ -21,3 +21,5 @@ pub const RING_BYTES: u32 = 1 << 20;
 pub const PORTS: u32 = 256;
 /// First-seen records a CPU may emit in one coarse-clock second; the rest is counted, and visible in the flow map.
 pub const FIRST_SEEN_PER_SECOND: u32 = 5_000;
+/// Pairs of stations of which one looks for the other that are remembered; the least recently used goes first.
+pub const PROBES: u32 = 16_384;

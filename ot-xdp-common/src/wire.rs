@@ -2,13 +2,15 @@
 //!
 //! Everything is in host byte order. Counters only grow; user space keeps the last snapshot and subtracts.
 
+use crate::flags;
 use crate::frame::{FRAME_SIZE, Frame};
+use crate::gaps::Gaps;
 use crate::op::{CLASSES, Dir, Kind, Op, Tag};
 use crate::reason::OUTCOMES;
 use crate::walk::{WALK_SIZE, Walk};
 
 /// Format of maps and records; part of the pin path and of every health event.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Slots of the program array: programs of protocols by their number, then the same protocols' programs for windows
 /// from [`JOINED`] on, the shared programs from the end.
@@ -84,10 +86,12 @@ pub struct FlowValue {
     pub flags: u32,
     /// Inner VLAN id of the last frame.
     pub vlan_inner: u32,
+    /// Largest gaps between operations.
+    pub gaps: Gaps,
 }
 
 /// Size of [`FlowValue`] in octets.
-pub const FLOW_VALUE_SIZE: usize = 72;
+pub const FLOW_VALUE_SIZE: usize = 80;
 const _: () = assert!(size_of::<FlowValue>() == FLOW_VALUE_SIZE);
 
 impl FlowKey {
@@ -133,6 +137,11 @@ impl FlowKey {
 }
 
 impl FlowValue {
+    /// Largest gap that ended in this epoch, see [`crate::gaps`].
+    pub fn gap_max_ns(&self, epoch: u64) -> Option<u64> {
+        self.gaps.in_epoch(epoch)
+    }
+
     /// Counts another operation of the same key in the same frame.
     #[inline(always)]
     pub fn again(&mut self, op: &Op, lead: bool, len: u32) {
@@ -148,13 +157,16 @@ impl FlowValue {
 
     /// Counts one operation; `lead` when it is the frame's worst one, which carries the frame and its octets.
     #[inline(always)]
-    pub fn add(&mut self, f: &Frame, op: &Op, flags: u32, lead: bool, now_ns: u64) {
+    pub fn add(&mut self, f: &Frame, op: &Op, seen: u32, lead: bool, now_ns: u64) {
         let last = if op.span > 1 { op.addr.wrapping_add(op.span - 1) } else { op.addr };
         if self.pdus == 0 {
             self.first_ns = now_ns;
             self.addr_min = op.addr;
             self.addr_max = last;
         } else {
+            self.gaps.record(now_ns, now_ns.saturating_sub(self.last_ns));
+            // One frame among thousands would be gone with the next one.
+            self.flags |= (((self.src_end ^ f.src_end) >> 16 != 0) as u32) << flags::SENDER_CHANGED.trailing_zeros();
             if op.addr < self.addr_min {
                 self.addr_min = op.addr;
             }
@@ -170,7 +182,7 @@ impl FlowValue {
         self.last_ns = now_ns;
         self.src_end = f.src_end;
         self.dst_end = f.dst_end;
-        self.flags |= flags;
+        self.flags |= seen;
         self.vlan_inner = f.vlan_inner as u32;
     }
 
@@ -183,6 +195,7 @@ impl FlowValue {
             *self = *o;
             return;
         }
+        self.gaps = self.gaps.merge((self.first_ns, self.last_ns), o.gaps, (o.first_ns, o.last_ns));
         self.pdus += o.pdus;
         self.frames += o.frames;
         self.bytes += o.bytes;
@@ -190,12 +203,86 @@ impl FlowValue {
         self.addr_min = self.addr_min.min(o.addr_min);
         self.addr_max = self.addr_max.max(o.addr_max);
         self.flags |= o.flags;
+        if (self.src_end ^ o.src_end) >> 16 != 0 {
+            self.flags |= flags::SENDER_CHANGED;
+        }
         if o.last_ns >= self.last_ns {
             self.last_ns = o.last_ns;
             self.src_end = o.src_end;
             self.dst_end = o.dst_end;
             self.vlan_inner = o.vlan_inner;
         }
+    }
+}
+
+/// [`ProbeKey::kind`]: an ARP request.
+pub const PROBE_ARP_REQUEST: u32 = 1;
+/// [`ProbeKey::kind`]: an ARP reply, asked for or not.
+pub const PROBE_ARP_REPLY: u32 = 2;
+/// [`ProbeKey::kind`]: an attempt to open a TCP connection.
+pub const PROBE_SYN: u32 = 3;
+
+/// Somebody looks for a station, see [`crate::probe`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct ProbeKey {
+    /// Who looks, an IP address in the form of [`Frame::src`].
+    pub src: [u32; 4],
+    /// Whom it looks for.
+    pub dst: [u32; 4],
+    /// Interface the frame came in on.
+    pub ifindex: u32,
+    /// Outer VLAN id in the high half; destination port in the low half, 0 for ARP.
+    pub service: u32,
+    /// What kind of frame.
+    pub kind: u32,
+    /// Padding to eight octets.
+    pub reserved: u32,
+}
+
+/// Size of [`ProbeKey`] in octets.
+pub const PROBE_KEY_SIZE: usize = 48;
+const _: () = assert!(size_of::<ProbeKey>() == PROBE_KEY_SIZE);
+
+impl ProbeKey {
+    /// Outer VLAN id, 0 for untagged.
+    pub fn vlan(&self) -> u16 {
+        (self.service >> 16) as u16
+    }
+    /// Destination port, 0 for ARP.
+    pub fn port(&self) -> u16 {
+        self.service as u16
+    }
+}
+
+/// Counters of a [`ProbeKey`], of all CPUs together; two CPUs at once may lose a count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ProbeValue {
+    /// First frame.
+    pub first_ns: u64,
+    /// Last frame.
+    pub last_ns: u64,
+    /// Frames.
+    pub count: u64,
+    /// Hardware address and port of the sender in the last frame.
+    pub src_end: u64,
+}
+
+/// Size of [`ProbeValue`] in octets.
+pub const PROBE_VALUE_SIZE: usize = 32;
+const _: () = assert!(size_of::<ProbeValue>() == PROBE_VALUE_SIZE);
+
+impl ProbeValue {
+    /// Counts a frame.
+    #[inline(always)]
+    pub fn add(&mut self, src_end: u64, now_ns: u64) {
+        if self.count == 0 {
+            self.first_ns = now_ns;
+        }
+        self.count += 1;
+        self.last_ns = now_ns;
+        self.src_end = src_end;
     }
 }
 
@@ -334,6 +421,8 @@ pub struct Scratch {
     pub reserved: u32,
     /// Value of a key's first operation.
     pub value: FlowValue,
+    /// Who looks for whom.
+    pub probe: ProbeKey,
     /// First second of the running first-seen budget.
     pub budget_second: u64,
     /// Records sent in it.
@@ -341,5 +430,5 @@ pub struct Scratch {
 }
 
 /// Size of [`Scratch`] in octets.
-pub const SCRATCH_SIZE: usize = FRAME_SIZE + WALK_SIZE + 8 + FLOW_KEY_SIZE + 4 + FLOW_VALUE_SIZE + 16;
+pub const SCRATCH_SIZE: usize = FRAME_SIZE + WALK_SIZE + 8 + FLOW_KEY_SIZE + 4 + FLOW_VALUE_SIZE + PROBE_KEY_SIZE + 16;
 const _: () = assert!(size_of::<Scratch>() == SCRATCH_SIZE);

@@ -7,16 +7,37 @@ use ot_xdp_common::flags;
 use ot_xdp_common::limits::{FIRST_SEEN_PER_SECOND, OPS};
 use ot_xdp_common::op::{Dir, Kind, Op, Tag};
 use ot_xdp_common::overrule::{Kinds, overrule};
+use ot_xdp_common::probe;
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::walk::{Hint, Walk};
-use ot_xdp_common::wire::{FirstSeen, FlowValue, PortValue, Scratch};
+use ot_xdp_common::wire::{FirstSeen, FlowValue, PortValue, ProbeValue, Scratch};
 
 use crate::maps;
+use crate::packet::Packet;
 
 /// Counts a frame that no parser has looked at.
 #[inline(always)]
 pub fn without_operations(ctx: *mut xdp_md, s: &mut Scratch, outcome: Outcome) {
     let _ = port_counters(ctx, s, outcome as u32);
+}
+
+/// Remembers who looks for whom. For frames without operations only: an operation says more.
+#[inline(always)]
+pub fn probe(packet: Packet, s: &mut Scratch) {
+    let src_end = probe::of_frame(packet, &s.frame, s.ifindex, &mut s.probe);
+    if src_end == 0 {
+        return;
+    }
+    let now = now();
+    if let Some(v) = maps::PROBES.get_ptr_mut(&s.probe) {
+        // SAFETY: an element of an LRU map stays memory of that map; a count that two CPUs write at once may be lost.
+        let v: &mut ProbeValue = unsafe { &mut *v };
+        v.add(src_end, now);
+        return;
+    }
+    let mut value = ProbeValue::default();
+    value.add(src_end, now);
+    let _ = maps::PROBES.insert(&s.probe, &value, 0);
 }
 
 /// Counts the usual frame: one operation, of a key that is known. False when it is another one, and nothing was counted.

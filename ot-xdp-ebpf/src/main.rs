@@ -67,6 +67,7 @@ fn begin(ctx: *mut xdp_md, s: &mut Scratch, prepared: Prepared) -> u32 {
         Prepared::Next(Next::Count(outcome)) => {
             s.walk.flags |= s.frame.flags;
             count::without_operations(ctx, s, outcome);
+            count::probe(Packet::new(ctx), s);
             gate::verdict(ctx, s.ifindex)
         }
         Prepared::Next(next) => jump::go_on(ctx, s, next),

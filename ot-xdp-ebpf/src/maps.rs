@@ -4,9 +4,11 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
+use aya_ebpf::maps::{
+    Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf,
+};
 use ot_xdp_common::classify::BINDING_WORDS;
-use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, RING_BYTES};
+use ot_xdp_common::limits::{FLOWS as FLOW_ENTRIES, PORTS as PORT_SLOTS, PROBES as PROBE_ENTRIES, RING_BYTES};
 use ot_xdp_common::op::Kind;
 use ot_xdp_common::policy::{
     self, Conduit, Control, DENIALS as DENIAL_ENTRIES, Denial, DenialKey, GENERATIONS, GateCount, GatePort, Head, Hits,
@@ -15,7 +17,8 @@ use ot_xdp_common::policy::{
 use ot_xdp_common::service::SERVICES as SERVICE_SLOTS;
 use ot_xdp_common::stream::{STREAMS as STREAM_SLOTS, Stream, WINDOWS as WINDOW_SLOTS, Window};
 use ot_xdp_common::wire::{
-    FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, Scratch,
+    FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue, PROGRAMS as PROGRAM_SLOTS, PortValue, ProbeKey, ProbeValue,
+    Scratch,
 };
 
 /// Working memory of the frame in hand: too large for the stack, and read by replay.
@@ -45,6 +48,10 @@ static OVERFLOW: PerCpuArray<OverflowValue> = PerCpuArray::with_max_entries(OVER
 /// Keys counted for the first time.
 #[map]
 pub static FIRST_SEEN: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Who looks for whom. LRU: a scan must not take the room of the next one.
+#[map]
+pub static PROBES: LruHashMap<ProbeKey, ProbeValue> = LruHashMap::with_max_entries(PROBE_ENTRIES, 0);
 
 /// Where the next PDU begins, by direction of a connection. One table for all CPUs: the scheduler may move a connection.
 #[map]

@@ -1,6 +1,8 @@
 //! Subcommands and options. Data goes to standard output, logs to standard error; exit codes: 0 done, 1 runtime error,
 //! 2 usage or configuration error.
 
+pub mod baseline;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +50,12 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// Look at a baseline, lock it, decide about members.
+    Baseline {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: baseline::BaselineCommand,
     },
     /// Ask a policy what becomes of a payload, and why.
     Explain(ExplainArgs),
@@ -115,6 +123,12 @@ pub struct RunArgs {
     /// Socket for `ot-xdp status` and the other commands that ask a running loader; /run/ot-xdp/control.sock without this.
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// File that keeps what is normal here: learned until it is locked, then judged by. `ot-xdp baseline` shows it.
+    #[arg(long, value_name = "BASE")]
+    pub baseline: Option<PathBuf>,
+    /// Which of several baselines in the file.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Print a readable summary to standard error at the end.
     #[arg(long)]
     pub summary: bool,
@@ -291,6 +305,18 @@ pub struct ReplayArgs {
     /// Time between flow summaries, in the time of the capture.
     #[arg(long, value_parser = duration)]
     pub interval: Option<Duration>,
+    /// Learn a baseline from the captures, as one history in the order of time, into this file.
+    #[arg(long, value_name = "BASE", conflicts_with = "frames")]
+    pub learn: Option<PathBuf>,
+    /// Judge the captures by the baseline in this file, which stays as it is.
+    #[arg(long, value_name = "BASE", conflicts_with_all = ["frames", "learn"])]
+    pub baseline: Option<PathBuf>,
+    /// Which of several baselines in the file.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Only alerts: no flow summaries, first-seen functions and health events.
+    #[arg(long)]
+    pub alerts_only: bool,
     /// Print a readable summary to standard error at the end.
     #[arg(long)]
     pub summary: bool,
@@ -445,6 +471,8 @@ pub enum SchemaArg {
     Operations,
     /// Every frame flag with its meaning.
     Flags,
+    /// Every kind of deviation with its id, severity, meaning and techniques, and what is left out.
+    Deviations,
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub struct Config {
     pub events: Events,
     /// `[[sink]]`, in the order of the file, or `--output`.
     pub sink: Vec<SinkEntry>,
+    /// `[baseline]`
+    pub baseline: BaselineSection,
     /// `[[binding]]`, in the order of the file.
     pub binding: Vec<SiteBinding>,
     /// `[[operation]]`, in the order of the file.
@@ -103,6 +105,46 @@ pub struct Events {
     pub daily: u64,
     /// Directory of the spools, one below it for each sink.
     pub spool_dir: PathBuf,
+}
+
+/// What is normal here, and how it is judged.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BaselineSection {
+    /// File that keeps it; without one nothing is learned.
+    pub path: Option<PathBuf>,
+    /// Profile in it: one of several baselines of the same plant.
+    #[serde(deserialize_with = "read::profile")]
+    pub profile: String,
+    /// False alarms a week that the detectors of cadence may make together on a network that does not change.
+    #[serde(deserialize_with = "read::budget")]
+    pub budget: f64,
+    /// Observation that a key needs before its cadence is judged.
+    #[serde(deserialize_with = "read::min_observed")]
+    pub min_observed: Duration,
+    /// Lock by itself when it is a candidate. What changes the state of a device waits for a person all the same.
+    pub auto_lock: bool,
+}
+
+impl Eq for BaselineSection {}
+
+impl Default for BaselineSection {
+    fn default() -> Self {
+        BaselineSection {
+            path: None,
+            profile: "default".to_owned(),
+            budget: 1.0,
+            min_observed: Duration::from_secs(86_400),
+            auto_lock: false,
+        }
+    }
+}
+
+impl BaselineSection {
+    /// How to watch; `judge` tells what is not in the baseline although it is not locked.
+    pub fn settings(&self, judge: bool) -> (bool, u32, f64) {
+        (judge, u32::try_from(self.min_observed.as_secs()).unwrap_or(u32::MAX), self.budget)
+    }
 }
 
 /// A site's own registration of a protocol, or the removal of a default one.
@@ -210,6 +252,12 @@ impl Config {
         }
         self.capture.allow_fallback |= args.allow_fallback;
         self.capture.tunnels |= args.tunnels;
+        if let Some(path) = &args.baseline {
+            self.baseline.path = Some(path.clone());
+        }
+        if let Some(profile) = &args.profile {
+            self.baseline.profile = read::check_profile(profile).map_err(option("--profile"))?;
+        }
         if let Some(flows) = args.flows {
             self.counters.flows = read::check_flows(flows.into()).map_err(option("--flows"))?;
         }
@@ -231,6 +279,10 @@ impl Config {
     /// [`ConfigError::Option`] for a value that the file would refuse as well.
     pub fn with_replay(mut self, args: &ReplayArgs) -> Result<Config, ConfigError> {
         self.capture.tunnels |= args.tunnels;
+        if let Some(profile) = &args.profile {
+            self.baseline.profile =
+                read::check_profile(profile).map_err(|reason| ConfigError::Option { option: "--profile", reason })?;
+        }
         self.with_interval(args.interval)
     }
 
@@ -265,7 +317,7 @@ impl Config {
 
     /// A complete file with every key, its default and what it means. Parses back to [`Config::default`].
     pub fn defaults_toml() -> String {
-        let Config { capture, counters, events, .. } = Config::default();
+        let Config { capture, counters, events, baseline, .. } = Config::default();
         let mode = read::mode_word(capture.attach_mode);
         let interval = time(events.interval);
         let (least, most) = (FLOWS_RANGE.start(), FLOWS_RANGE.end());
@@ -314,6 +366,18 @@ spool_dir = \"{spool_dir}\"
 # transport = \"tls\"         # udp, tcp, tls
 # ca_file = \"/etc/ot-xdp/ca.pem\"
 # spool = \"256MiB\"          # 0: none
+
+[baseline]
+# File that keeps what is normal here; without one nothing is learned. `ot-xdp baseline` shows and locks it.
+# path = \"/var/lib/ot-xdp/baseline\"
+# One of several baselines in the file: shift, weekend, maintenance.
+profile = \"{profile}\"
+# False alarms a week that all detectors of cadence may make together on a network that does not change.
+budget = {budget:?}
+# Observation that a key needs before its cadence is judged.
+min_observed = \"{min_observed}\"
+# Lock as soon as enough is known. What changes the state of a device waits for a person all the same.
+auto_lock = {auto_lock}
 
 # A protocol on ports or EtherTypes of this site, beside the registered ones (`ot-xdp schema protocols`). What comes in
 # there still has to be that protocol by its content. Repeat the block as often as needed.
@@ -379,6 +443,10 @@ spool_dir = \"{spool_dir}\"
             first_seen = events.first_seen,
             daily = size_text(events.daily),
             spool_dir = events.spool_dir.display(),
+            profile = baseline.profile,
+            budget = baseline.budget,
+            min_observed = time(baseline.min_observed),
+            auto_lock = baseline.auto_lock,
         )
     }
 }

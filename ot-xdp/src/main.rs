@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Replay(a) => command::replay::run(a),
         Command::Check(a) => command::check::run(a),
         Command::Policy { command } => command::policy::run(command),
+        Command::Baseline { command } => command::baseline::run(command),
         Command::Explain(a) => command::policy::explain(a),
         Command::Doctor(a) => command::doctor::run(a),
         Command::Schema(a) => command::schema::run(a),

@@ -1,16 +1,20 @@
 //! Connects the stages: snapshot, aggregate, event, sink. The only module that knows more than one.
 
+pub mod keep;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
+use keep::Keeper;
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::wire::{FirstSeen, PortValue};
 
-use crate::aggregate::Aggregator;
+use crate::aggregate::{Aggregator, Delta};
+use crate::detect::{Deviation, Told};
 use crate::event::ecs::{self, Mode, Observer};
 use crate::event::limit::Limiter;
-use crate::event::{self, Attach, Emitted, Event, Sensor, Sequencer};
+use crate::event::{self, Alert, Attach, Emitted, Event, Sensor, Sequencer};
 use crate::sink::Sink;
 use crate::source::{Clock, PortId, Snapshot};
 use crate::sys::clock::monotonic_ns;
@@ -27,6 +31,8 @@ pub struct Settings {
     pub first_seen: bool,
     /// Octets of events a day, at most; a capture has no such bound.
     pub daily: Option<u64>,
+    /// Emit flow summaries and health events.
+    pub summaries: bool,
 }
 
 /// One run of the sensor or one capture.
@@ -41,6 +47,9 @@ pub struct Pipeline<S: Sink> {
     settings: Settings,
     begin: Instant,
     totals: Totals,
+    keeper: Option<Keeper>,
+    deltas: Vec<Delta>,
+    told: Vec<Told>,
 }
 
 /// What the summary at the end tells.
@@ -83,12 +92,93 @@ impl<S: Sink> Pipeline<S> {
             settings,
             begin: Instant::now(),
             totals: Totals { accounting_ok: true, ..Totals::default() },
+            keeper: None,
+            deltas: Vec::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// Learns or judges from now on.
+    pub fn watch(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+    }
+
+    /// The watch, when there is one.
+    pub fn keeper(&mut self) -> Option<&mut Keeper> {
+        self.keeper.as_mut()
+    }
+
+    /// The next capture begins: its counters begin anew, and what was learned stays.
+    pub fn next_source(&mut self) {
+        self.aggregator = Aggregator::new();
+        if let Some(keeper) = &mut self.keeper {
+            keeper.watch.restart();
+        }
+    }
+
+    /// All counters, every ten seconds, for what judges cadence. Also handles the first-seen records of the snapshot.
+    ///
+    /// # Errors
+    /// When the sink takes no more.
+    pub fn look(&mut self, snapshot: &Snapshot) -> std::io::Result<()> {
+        for (id, _) in &snapshot.ports {
+            self.name_port(id);
+        }
+        self.first_seen(&snapshot.first_seen)?;
+        self.follow_clock();
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        self.aggregator.look(snapshot, &mut self.deltas);
+        keeper.watch.look(snapshot, &self.deltas, &self.clock, &mut self.told);
+        self.tell()?;
+        self.keep(snapshot.at_ns, false)?;
+        self.sink.flush()
+    }
+
+    /// Writes the baseline when it is time, in any case with `last`.
+    ///
+    /// # Errors
+    /// When the sink takes no more.
+    pub fn keep(&mut self, now_ns: u64, last: bool) -> std::io::Result<()> {
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        if let Some(why) = keeper.keep(now_ns, last) {
+            tracing::error!("{why}");
+            self.told.push(Told::of_sensor(Deviation::unsaved(now_ns, why)));
+            self.tell()?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) -> std::io::Result<()> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let baseline = keeper.info();
+        let wall_s = |at_ns| u32::try_from(self.clock.wall_ns(at_ns) / 1_000_000_000).unwrap_or(0);
+        let open = self.told.first().and_then(|t| keeper.maintenance(wall_s(t.deviation.at_ns)));
+        for told in std::mem::take(&mut self.told) {
+            let member = told.deviation.member.clone();
+            let dedup = told.deviation.dedup.clone();
+            let event = Event::Deviation(Box::new(Alert { told, baseline, maintenance: open.clone() }));
+            let id = self.emit(&event)?;
+            if let (Some(keeper), Some(id)) = (&mut self.keeper, id) {
+                keeper.remember(id, &dedup, member.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_clock(&mut self) {
+        self.clock = match self.settings.mode {
+            // The wall clock may be set while we run; stamps follow it.
+            Mode::Monitor | Mode::Shadow | Mode::Enforce => Clock::now(),
+            Mode::Replay => Clock::CAPTURE,
+        };
     }
 
     /// Tells the name of an interface before its first snapshot.
     pub fn name_port(&mut self, id: &PortId) {
         self.aggregator.name_port(id);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.watch.name_port(id.ifindex, &id.name.as_str().into());
+        }
     }
 
     /// First-seen records, as soon as they are there.
@@ -97,6 +187,11 @@ impl<S: Sink> Pipeline<S> {
     /// When the sink takes no more.
     pub fn first_seen(&mut self, records: &[FirstSeen]) -> std::io::Result<()> {
         for record in records {
+            if let Some(keeper) = &mut self.keeper {
+                let (conversation, from_client) = self.aggregator.meet(record);
+                keeper.watch.record(record, &conversation, from_client, &self.clock, &mut self.told);
+                self.tell()?;
+            }
             if let Some(novelty) = self.aggregator.first_seen(record)
                 && self.settings.first_seen
             {
@@ -111,11 +206,7 @@ impl<S: Sink> Pipeline<S> {
     /// # Errors
     /// When the sink takes no more.
     pub fn interval(&mut self, snapshot: &Snapshot, attach: impl Fn(&str) -> Attach) -> std::io::Result<()> {
-        self.clock = match self.settings.mode {
-            // The wall clock may be set while we run; stamps follow it.
-            Mode::Monitor | Mode::Shadow | Mode::Enforce => Clock::now(),
-            Mode::Replay => Clock::CAPTURE,
-        };
+        self.follow_clock();
         let interval = self.aggregator.update(snapshot);
         self.totals.accounting_ok &= interval.ports.iter().all(|p| p.accounting.ok);
         for p in &interval.ports {
@@ -136,7 +227,9 @@ impl<S: Sink> Pipeline<S> {
         };
         self.dropped_before = self.sink.dropped();
         for e in event::of_interval(interval, sensor, |p| attach(&p.id.name)) {
-            if self.settings.first_seen || !matches!(e, Event::FirstSeen(_)) {
+            let wanted =
+                if matches!(e, Event::FirstSeen(_)) { self.settings.first_seen } else { self.settings.summaries };
+            if wanted {
                 self.emit(&e)?;
             }
         }
@@ -183,11 +276,12 @@ impl<S: Sink> Pipeline<S> {
         self.observer.mode = mode;
     }
 
-    fn emit(&mut self, event: &Event) -> std::io::Result<()> {
+    /// Hands an event on; its id, or none when it is over the daily volume.
+    fn emit(&mut self, event: &Event) -> std::io::Result<Option<String>> {
         let share = match &mut self.limiter {
             Some(limiter) => match limiter.allows(event, monotonic_ns()) {
                 Some(share) => Some(share),
-                None => return Ok(()),
+                None => return Ok(None),
             },
             None => None,
         };
@@ -199,7 +293,7 @@ impl<S: Sink> Pipeline<S> {
         }
         self.sink.write(&emitted)?;
         self.totals.events = self.sequencer.emitted();
-        Ok(())
+        Ok(Some(stamp.id.to_string()))
     }
 
     /// Events that the sink did not take.

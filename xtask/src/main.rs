@@ -6,6 +6,7 @@ mod apt;
 mod bench;
 mod build;
 mod ebpf;
+mod eval;
 mod fuzz;
 mod linker;
 mod run;
@@ -25,7 +26,7 @@ use anyhow::Result;
 type Task = fn(&[String]) -> Result<()>;
 
 /// Name, function, what it does.
-const TASKS: [(&str, Task, &str); 8] = [
+const TASKS: [(&str, Task, &str); 9] = [
     ("setup", setup::task, "find or install what the build needs (--check: only report; --tests: also what tests use)"),
     ("build", build::task, "build the kernel object and target/release/ot-xdp with the object inside"),
     ("run", run::task, "build, then run the sensor (`cargo xtask run -- --interface IF`), or without IF the plant lab"),
@@ -38,6 +39,11 @@ const TASKS: [(&str, Task, &str); 8] = [
         "fuzz",
         fuzz::task,
         "fuzz every parser, guided by coverage (600 s; --seconds N, --only PROTOCOL; --repeat FILE: one input again)",
+    ),
+    (
+        "eval",
+        eval::task,
+        "the detectors on labelled captures and generated traffic, as a table (E1 ... E10, --data DIR)",
     ),
     ("bench", bench::task, "what a frame costs, against floors of the same run (--quick, --json FILE)"),
     ("score", score::task, "share of frames named right, by protocol, in public captures with truth (OT_XDP_SHARED)"),

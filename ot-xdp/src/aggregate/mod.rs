@@ -4,6 +4,7 @@
 pub mod account;
 pub mod conversation;
 mod interval;
+mod look;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +17,7 @@ pub use account::Accounting;
 use account::Ledger;
 pub use conversation::{Conversation, End};
 pub use interval::{Activity, Function, Interval, Novelty, PortActivity, Volume};
+pub use look::Delta;
 
 /// Stamps of an interval are those of its source.
 pub use crate::source::Clock;
@@ -34,6 +36,8 @@ struct Seen {
     conversation: u32,
     from_client: bool,
     read: u32,
+    /// Operations at the last [`Aggregator::look`].
+    looked: u64,
 }
 
 impl Seen {
@@ -273,8 +277,16 @@ impl Aggregator {
             known.keys += 1;
             known.first_ns = known.first_ns.min(first_ns);
         }
-        let seen =
-            Seen { operations: 0, frames: 0, bytes: 0, first_ns, conversation: number, from_client, read: self.reads };
+        let seen = Seen {
+            operations: 0,
+            frames: 0,
+            bytes: 0,
+            first_ns,
+            conversation: number,
+            from_client,
+            read: self.reads,
+            looked: 0,
+        };
         self.keys.insert(*key, seen);
         seen
     }

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod baseline;
 pub mod check;
 pub mod detach;
 pub mod doctor;
@@ -12,6 +13,7 @@ pub mod policy;
 pub mod replay;
 pub mod run;
 pub mod schema;
+mod site;
 
 use std::process::ExitCode;
 

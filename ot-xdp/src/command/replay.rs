@@ -1,19 +1,26 @@
 //! `ot-xdp replay`: capture files through the parsers or the kernel program, to records or events.
 
+use std::collections::HashMap;
 use std::io::{BufWriter, IsTerminal, StdoutLock, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::site::Site;
+use crate::baseline::habit::Rules;
+use crate::baseline::store::Store;
+use crate::baseline::{State, lifecycle};
 use crate::bindings::BindingTable;
 use crate::capture::{Capture, CaptureError};
 use crate::cli::{EngineArg, ReplayArgs};
 use crate::config::Config;
+use crate::detect::Settings as WatchSettings;
 use crate::event::Attach;
 use crate::event::ecs::Mode;
+use crate::pipeline::keep::{Keeper, LOOK_NS, Place};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::sink::Lines;
 use crate::source::Clock;
@@ -29,10 +36,13 @@ type Out = BufWriter<StdoutLock<'static>>;
 pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
     let config = Config::for_replay(args)?;
     let bindings = config.bindings()?;
+    if args.learn.is_some() || args.baseline.is_some() {
+        return watched(args, &config, &bindings);
+    }
     let mut faults = 0;
     for file in &args.files {
         let engine = engine(args, bindings.clone(), config.counters.flows)?;
-        faults += if args.frames { frames(file, engine)? } else { events(file, engine, &config, args.summary)? };
+        faults += if args.frames { frames(file, engine)? } else { events(file, engine, &config, args)? };
     }
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -57,29 +67,115 @@ fn frames(file: &Path, mut engine: Box<dyn Engine>) -> Result<u32> {
 }
 
 /// Prints the events of one file, in the capture's own time; returns the number of faults.
-fn events(file: &Path, mut engine: Box<dyn Engine>, config: &Config, summary: bool) -> Result<u32> {
-    let settings = Settings {
+fn events(file: &Path, mut engine: Box<dyn Engine>, config: &Config, args: &ReplayArgs) -> Result<u32> {
+    let out: Out = BufWriter::new(std::io::stdout().lock());
+    let mut pipeline = Pipeline::new(settings(config, args), Clock::CAPTURE, Lines(out));
+    let faults = through(file, engine.as_mut(), config, &mut pipeline)?;
+    if args.summary {
+        pipeline::summary(pipeline.totals(), &mut std::io::stderr().lock())?;
+    }
+    Ok(faults)
+}
+
+fn settings(config: &Config, args: &ReplayArgs) -> Settings {
+    let quiet = args.alerts_only || args.learn.is_some();
+    Settings {
         sensor: config.sensor_name(),
         mode: Mode::Replay,
         flow_capacity: config.counters.flows,
-        first_seen: config.events.first_seen,
         daily: None,
+        first_seen: config.events.first_seen && !quiet,
+        summaries: !quiet,
+    }
+}
+
+/// Learns a baseline from the captures, or judges them by one: they are one history, in the order of their first frames.
+fn watched(args: &ReplayArgs, config: &Config, bindings: &BindingTable) -> Result<ExitCode> {
+    let (path, judge) = match (&args.learn, &args.baseline) {
+        (Some(path), _) => (path, false),
+        (_, Some(path)) => (path, true),
+        (None, None) => return Ok(ExitCode::SUCCESS),
     };
+    let store = Store::at(path);
+    let profile = config.baseline.profile.clone();
+    let known = store.load(&profile)?;
+    if judge && known.is_none() {
+        bail!("there is no baseline `{}` with a profile `{profile}`; make one with --learn", path.display());
+    }
+    if !judge && known.as_ref().is_some_and(|b| b.state == State::Locked) {
+        bail!("`{}` is locked and learns nothing by itself; learn into another file and compare", path.display());
+    }
+    let place = Place { path: path.clone(), profile, write: !judge };
+    let keeper = Keeper::new(known.unwrap_or_default(), watch_settings(config, judge), Some(place));
     let out: Out = BufWriter::new(std::io::stdout().lock());
-    let mut pipeline = Pipeline::new(settings, Clock::CAPTURE, Lines(out));
+    let mut pipeline = Pipeline::new(settings(config, args), Clock::CAPTURE, Lines(out));
+    pipeline.watch(keeper);
+    if let Some(keeper) = pipeline.keeper()
+        && let Some(site) = Site::of(config, HashMap::new())
+    {
+        keeper.watch.set_zones(Box::new(site));
+    }
+    let mut faults = 0;
+    for file in in_order(&args.files) {
+        let mut engine = engine(args, bindings.clone(), config.counters.flows)?;
+        pipeline.next_source();
+        faults += through(file, engine.as_mut(), config, &mut pipeline)?;
+    }
+    if !judge {
+        pipeline.keep(u64::MAX, true)?;
+        if let Some(keeper) = pipeline.keeper() {
+            std::io::stderr().write_all(lifecycle::report(keeper.watch.baseline()).as_bytes())?;
+        }
+        if !store.exists() {
+            bail!("the baseline `{}` could not be written", path.display());
+        }
+    }
+    if args.summary {
+        pipeline::summary(pipeline.totals(), &mut std::io::stderr().lock())?;
+    }
+    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How to watch, from the configuration.
+pub(super) fn watch_settings(config: &Config, judge: bool) -> WatchSettings {
+    let (judge, min_observed_s, budget) = config.baseline.settings(judge);
+    WatchSettings { judge, rules: Rules { min_observed_s, ..Rules::default() }, budget }
+}
+
+/// Files by the time of their first frame; one that cannot be read is reported when its turn comes.
+fn in_order(files: &[PathBuf]) -> Vec<&PathBuf> {
+    let first = |file: &PathBuf| {
+        // Standard input can be read only once.
+        if file == Path::new("-") {
+            return 0;
+        }
+        let frame = Capture::open(file).ok().and_then(|mut c| c.next()).and_then(Result::ok);
+        frame.map_or(0, |f| f.at_ns)
+    };
+    let mut timed: Vec<_> = files.iter().map(|f| (first(f), f)).collect();
+    timed.sort_by_key(|(at, _)| *at);
+    timed.into_iter().map(|(_, f)| f).collect()
+}
+
+/// Sends one capture through the pipeline.
+fn through(file: &Path, engine: &mut dyn Engine, config: &Config, pipeline: &mut Pipeline<Lines<Out>>) -> Result<u32> {
+    let mut looks = Ticks::new(Duration::from_nanos(LOOK_NS));
+    let watching = pipeline.keeper().is_some();
     let mut ticks = Ticks::new(config.events.interval);
     let mut last = 0;
-    let faults = read(file, engine.as_mut(), &mut |engine, _, at_ns| {
+    let faults = read(file, engine, &mut |engine, _, at_ns| {
         last = at_ns;
+        if let Some(end) = looks.passed(at_ns).filter(|_| watching) {
+            pipeline.look(&engine.snapshot(end)?)?;
+        }
         if let Some(end) = ticks.passed(at_ns) {
             pipeline.interval(&engine.snapshot(end)?, |_| Attach::Replay)?;
         }
         Ok(())
     })?;
-    pipeline.interval(&engine.snapshot(last)?, |_| Attach::Replay)?;
-    if summary {
-        pipeline::summary(pipeline.totals(), &mut std::io::stderr().lock())?;
-    }
+    let snapshot = engine.snapshot(last)?;
+    pipeline.look(&snapshot)?;
+    pipeline.interval(&snapshot, |_| Attach::Replay)?;
     Ok(faults)
 }
 

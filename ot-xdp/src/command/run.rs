@@ -14,11 +14,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::gate::Gateway;
 use super::pairs::Pairs;
+use super::site::Site;
+use crate::baseline::lifecycle;
+use crate::baseline::store::Store;
 use crate::cli::{ModeArg, RunArgs};
 use crate::config::{Config, ConfigError};
 use crate::control::server::{Job, Server};
 use crate::event::Attach;
 use crate::event::ecs::Mode;
+use crate::pipeline::keep::{Keeper, LOOK_NS, Place};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::sink::{Queued, Sink, build};
 use crate::source::kernel::{AttachMode, Kernel, KernelError, Options, pin};
@@ -113,6 +117,24 @@ fn control_socket(args: &RunArgs) -> Result<Option<Server>> {
     }
 }
 
+/// The watch over the baseline of the configuration, none without one.
+fn watch(config: &Config, links: &[Link]) -> Result<Option<Keeper>> {
+    let Some(path) = &config.baseline.path else { return Ok(None) };
+    let profile = config.baseline.profile.clone();
+    let known = Store::at(path).load(&profile)?;
+    let place = Place { path: path.clone(), profile, write: true };
+    let settings = super::replay::watch_settings(config, false);
+    let mut keeper = Keeper::new(known.unwrap_or_default(), settings, Some(place));
+    keeper.auto_lock(config.baseline.auto_lock);
+    let b = keeper.watch.baseline();
+    tracing::info!("baseline `{}` is {}: {}", path.display(), b.state.word(), lifecycle::progress(b).reason);
+    let ports = links.iter().map(|l| (l.index, l.name.clone())).collect();
+    if let Some(site) = Site::of(config, ports) {
+        keeper.watch.set_zones(Box::new(site));
+    }
+    Ok(Some(keeper))
+}
+
 async fn next_job(server: &mut Option<Server>) -> Option<Job> {
     match server {
         Some(server) => server.next().await,
@@ -136,6 +158,7 @@ impl Sensor {
             flow_capacity: config.counters.flows,
             first_seen: config.events.first_seen,
             daily: Some(config.events.daily),
+            summaries: true,
         };
         let mut sensor = Sensor {
             kernel,
@@ -153,6 +176,9 @@ impl Sensor {
             begin: Instant::now(),
         };
         let links = link::all().await?;
+        if let Some(keeper) = watch(config, &links)? {
+            sensor.pipeline.watch(keeper);
+        }
         if let Some(gateway) = &mut sensor.gateway {
             gateway.begin(&mut sensor.kernel, &links)?;
             sensor.wanted.extend(gateway.ports(&links).into_iter().map(|(_, name)| name));
@@ -221,6 +247,10 @@ impl Sensor {
         let mut links = link::watch()?;
         let mut gate = interval(super::gate::TICK);
         gate.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Counters are read more often where cadence is judged.
+        let mut look = interval(Duration::from_nanos(LOOK_NS));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let watching = self.pipeline.keeper().is_some();
         let mut ring = interval(RING_POLL);
         ring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = interval(self.every);
@@ -231,7 +261,7 @@ impl Sensor {
         let mut records = Vec::new();
         // When the interfaces are looked at again. Kept here and not in a future of its own: the ring's clock would
         // cancel that one before the burst is over.
-        let mut look = None;
+        let mut again = None;
         loop {
             tokio::select! {
                 biased;
@@ -252,17 +282,21 @@ impl Sensor {
                 _ = tick.tick() => {
                     self.interval()?;
                     if self.pairs.wait() {
-                        look = Some(Instant::now());
+                        again = Some(Instant::now());
                     }
+                }
+                _ = look.tick(), if watching => {
+                    let snapshot = self.kernel.snapshot()?;
+                    self.pipeline.look(&snapshot)?;
                 }
                 _ = ring.tick() => {
                     self.kernel.drain_first_seen(&mut records);
                     self.pipeline.first_seen(&records)?;
                     records.clear();
                 }
-                Some(()) = links.recv() => look = Some(Instant::now() + SETTLE),
-                () = sleep_until(look.unwrap_or(end)), if look.is_some() => {
-                    look = None;
+                Some(()) = links.recv() => again = Some(Instant::now() + SETTLE),
+                () = sleep_until(again.unwrap_or(end)), if again.is_some() => {
+                    again = None;
                     self.reconcile().await?;
                 }
             }
@@ -365,6 +399,13 @@ impl Sensor {
 
     /// Last counters out, then off the interfaces.
     async fn stop(&mut self) {
+        if self.pipeline.keeper().is_some() {
+            let last = self.kernel.snapshot().map_err(anyhow::Error::from);
+            let kept = last.and_then(|s| Ok((self.pipeline.look(&s)?, self.pipeline.keep(s.at_ns, true)?)));
+            if let Err(e) = kept {
+                tracing::error!("the baseline was not written: {e:#}");
+            }
+        }
         if let Err(e) = self.interval() {
             tracing::error!("the last interval was not written: {e:#}");
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{SchemaArg, SchemaArgs};
+use crate::detect::{Kind, catalog};
 use crate::event;
 
 /// Version of the tables' JSON; raised when a member changes its meaning or goes.
@@ -57,6 +58,43 @@ struct FlagRow {
     meaning: &'static str,
 }
 
+#[derive(Serialize)]
+struct Deviations {
+    deviations: Vec<DeviationRow>,
+    left_out: Vec<LeftOut>,
+}
+
+#[derive(Serialize)]
+struct DeviationRow {
+    id: &'static str,
+    action: &'static str,
+    family: &'static str,
+    severity: &'static str,
+    meaning: &'static str,
+    next: &'static str,
+    techniques: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct LeftOut {
+    deviation: &'static str,
+    why: &'static str,
+}
+
+fn deviations() -> Deviations {
+    let row = |k: &Kind| DeviationRow {
+        id: k.id(),
+        action: k.word(),
+        family: k.family().word(),
+        severity: k.severity().word(),
+        meaning: k.meaning(),
+        next: k.next(),
+        techniques: k.techniques().iter().map(|t| t.id()).collect(),
+    };
+    let left_out = catalog::LEFT_OUT.iter().map(|(deviation, why)| LeftOut { deviation, why }).collect();
+    Deviations { deviations: Kind::ALL.iter().map(row).collect(), left_out }
+}
+
 /// Runs the subcommand.
 ///
 /// # Errors
@@ -76,6 +114,7 @@ pub fn run(args: &SchemaArgs) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         SchemaArg::Flags => table(Flags { flags: all_flags() })?,
+        SchemaArg::Deviations => table(deviations())?,
     };
     serde_json::to_writer_pretty(&mut out, &value)?;
     out.write_all(b"\n")?;

@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use toml::Spanned;
 
 use super::operation::{self, SiteOperation};
-use super::{Capture, Config, ConfigError, Counters, Events, Sensor, SinkEntry, SiteBinding};
+use super::{BaselineSection, Capture, Config, ConfigError, Counters, Events, Sensor, SinkEntry, SiteBinding};
 use crate::bindings::BindingTable;
 use crate::cli::ModeArg;
 use crate::policy::{PolicySection, RuleEntry, WindowEntry, ZoneEntry};
@@ -43,6 +43,7 @@ struct File {
     counters: Counters,
     events: Events,
     sink: Vec<Spanned<SinkEntry>>,
+    baseline: BaselineSection,
     binding: Vec<Spanned<SiteBinding>>,
     operation: Vec<Spanned<SiteOperation>>,
     policy: Option<Spanned<PolicySection>>,
@@ -69,13 +70,13 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let mut sink: Vec<SinkEntry> = read.sink.into_iter().map(lined_sink).collect();
     super::sink::name_all(&mut sink)
         .map_err(|(entry, reason)| at(spans.get(entry).cloned().unwrap_or(0..0), reason))?;
-    let File { sensor, capture, counters, events, .. } = read;
+    let File { sensor, capture, counters, events, baseline, .. } = read;
     let policy = read.policy.map(|s| lined(s, text, |entry: &mut PolicySection, line| entry.line = line));
     let zone = read.zone.into_iter().map(|s| lined(s, text, |entry: &mut ZoneEntry, line| entry.line = line)).collect();
     let rule = read.rule.into_iter().map(|s| lined(s, text, |entry: &mut RuleEntry, line| entry.line = line)).collect();
     let window =
         read.window.into_iter().map(|s| lined(s, text, |entry: &mut WindowEntry, line| entry.line = line)).collect();
-    Ok(Config { sensor, capture, counters, events, sink, binding, operation, policy, zone, rule, window })
+    Ok(Config { sensor, capture, counters, events, baseline, sink, binding, operation, policy, zone, rule, window })
 }
 
 /// An entry that knows its line.
@@ -210,6 +211,29 @@ fn numbers_of<'de, D: Deserializer<'de>>(d: D, accepted: &str, ok: fn(u16) -> bo
     wide.into_iter()
         .map(|n| u16::try_from(n).ok().filter(|n| ok(*n)).ok_or_else(|| D::Error::custom(format!("{n}: {accepted}"))))
         .collect()
+}
+
+pub(super) fn profile<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    check_profile(&String::deserialize(d)?).map_err(D::Error::custom)
+}
+
+/// A name that is a part of a row's key and of a command line.
+pub(super) fn check_profile(name: &str) -> Result<String, String> {
+    let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if fits { Ok(name.to_owned()) } else { Err(format!("`{name}`: a profile is named with letters, digits, - _ .")) }
+}
+
+pub(super) fn budget<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+    let n = f64::deserialize(d)?;
+    if (0.01..=1000.0).contains(&n) {
+        Ok(n)
+    } else {
+        Err(D::Error::custom(format!("{n}: a budget is 0.01 to 1000 a week")))
+    }
+}
+
+pub(super) fn min_observed<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    duration(&String::deserialize(d)?).map_err(D::Error::custom)
 }
 
 pub(super) fn sensor_name<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {

@@ -12,7 +12,7 @@ static WORDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         Type::OneOf(words) => words.to_vec(),
         _ => Vec::new(),
     });
-    words.collect()
+    words.chain(crate::detect::Kind::ALL.iter().map(|k| k.word())).collect()
 });
 
 /// Every word, sorted.

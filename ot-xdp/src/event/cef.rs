@@ -49,7 +49,9 @@ pub fn render(document: &Value) -> String {
     fields.put("deviceExternalId", text("/observer/name").map(str::to_owned));
     fields.put("suser", text("/user/name").map(str::to_owned));
     fields.put("msg", text("/event/reason").map(str::to_owned));
-    let zones = text("/otxdp/gate/from_zone").zip(text("/otxdp/gate/to_zone")).map(|(a, b)| format!("{a}>{b}"));
+    let from = text("/otxdp/gate/from_zone").or(text("/otxdp/zone/source"));
+    let zones =
+        from.zip(text("/otxdp/gate/to_zone").or(text("/otxdp/zone/destination"))).map(|(a, b)| format!("{a}>{b}"));
     fields.labelled("cs1", "function", text("/otxdp/op/function/path").map(str::to_owned));
     fields.labelled("cs2", "zonePair", zones);
     fields.labelled("cs3", "attackIcs", joined(document.pointer("/otxdp/attack/ids")));

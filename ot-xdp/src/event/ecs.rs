@@ -64,6 +64,7 @@ pub fn render(event: &Event, stamp: &Stamp, observer: &Observer, clock: &Clock) 
         Event::Audit(e) => d.audit(e),
         Event::Lost(e) => d.lost(e),
         Event::Limited(e) => d.limited(e),
+        Event::Deviation(e) => d.deviation(e),
     }
     Value::Object(d.root)
 }
@@ -84,6 +85,11 @@ impl Doc<'_> {
     pub(super) fn put_time(&mut self, path: &str, stamp_ns: u64) {
         let text = time(i128::from(self.clock.wall_ns(stamp_ns)));
         self.put(path, text);
+    }
+
+    /// Sets a field to a second of the wall clock.
+    pub(super) fn put_second(&mut self, path: &str, second: u32) {
+        self.put(path, time(i128::from(second) * 1_000_000_000));
     }
 
     fn common(&mut self, stamp: &Stamp, observer: &Observer) {

@@ -92,5 +92,6 @@ pub fn action_of(event: &Event) -> &'static str {
         Event::Audit(e) => e.action,
         Event::Lost(_) => LOST,
         Event::Limited(_) => LIMITED,
+        Event::Deviation(e) => e.told.deviation.kind.word(),
     }
 }

@@ -128,6 +128,9 @@ impl<'a> View<'a> {
         note("class", "/otxdp/op/class");
         note("from_zone", "/otxdp/gate/from_zone");
         note("to_zone", "/otxdp/gate/to_zone");
+        note("from_zone", "/otxdp/zone/source");
+        note("to_zone", "/otxdp/zone/destination");
+        note("incident", "/otxdp/deviation/incident");
         note("mitre_technique_id", "/otxdp/attack/ids");
         json!({
             "action": if blocked { "blocked" } else { "allowed" },

@@ -61,6 +61,7 @@ impl Share {
                 }
             }
             Event::Refusal(e) => Share::of_alert(ecs_gate::severity(e)),
+            Event::Deviation(e) => Share::of_alert(e.told.deviation.severity() as u8),
             Event::Audit(_) | Event::Lost(_) | Event::Limited(_) => (Share::Own, 0),
         }
     }

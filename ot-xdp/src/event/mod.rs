@@ -1,17 +1,17 @@
 //! Events: what the sensor says, as typed data; the only source of public JSON.
 //!
-//! Seven kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
+//! Eight kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
 //! on a conversation), [`Health`] (counters of a port and the state of the sensor), [`Refusal`] (what the policy denied or
-//! reported), [`Audit`] (what was done to the gate), [`Lost`] and [`Limited`] (which events are missing). [`ecs`] renders
-//! them, [`eve`] and [`cef`] are views of that, [`fields`] lists every field that can occur, [`schema`] makes the JSON
+//! reported), [`Audit`] (what was done to the gate), [`Alert`] (what deviates from the baseline), [`Lost`] and [`Limited`]
+//! (which events are missing). [`ecs`] renders them, [`eve`] and [`cef`] are views of that, [`fields`] lists every field that can occur, [`schema`] makes the JSON
 //! Schema of that list, [`limit`] bounds their volume.
 
 mod actions;
-pub mod attack;
 pub mod cef;
 pub mod community_id;
 pub mod delivery;
 pub mod ecs;
+mod ecs_deviation;
 mod ecs_gate;
 mod emitted;
 pub mod eve;
@@ -20,9 +20,10 @@ pub mod gate;
 pub mod health;
 pub mod id;
 pub mod limit;
-pub mod names;
 pub mod schema;
 
+pub use crate::severity::Severity;
+pub use crate::{attack, names};
 pub use actions::{action_word, actions};
 pub use delivery::{LIMITED, LOST, Limited, Lost};
 pub use emitted::{Emitted, Format, action_of};
@@ -30,15 +31,13 @@ pub use gate::{Audit, Refusal, RuleInfo};
 pub use health::{Attach, Health, Reason, Sensor};
 pub use id::{Sequencer, Stamp};
 
-use ot_xdp_common::op::{Class, Dir};
-
 use crate::aggregate::{Activity, Interval, Novelty, PortActivity};
 
 /// Version of the events' shape: a new field raises the second number, a removed or renamed one the first.
 pub const SCHEMA_VERSION: &str = "1.2.0";
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// What a conversation did in an interval.
     Flow(Box<FlowSummary>),
@@ -54,6 +53,30 @@ pub enum Event {
     Lost(Box<Lost>),
     /// Events over the daily volume.
     Limited(Box<Limited>),
+    /// What deviates from the baseline.
+    Deviation(Box<Alert>),
+}
+
+/// A deviation, and which baseline it was compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// What deviates, and its incident.
+    pub told: crate::detect::Told,
+    /// The baseline.
+    pub baseline: BaselineInfo,
+    /// Name of the maintenance window in which it happened: it is told all the same.
+    pub maintenance: Option<String>,
+}
+
+/// What an alert tells of the baseline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BaselineInfo {
+    /// Its state in a word.
+    pub state: &'static str,
+    /// Its version.
+    pub version: u32,
+    /// Seconds of observation that it rests on.
+    pub age_s: u32,
 }
 
 /// What a conversation did in an interval.
@@ -63,35 +86,6 @@ pub struct FlowSummary {
     pub interval_ns: (u64, u64),
     /// The conversation and its functions.
     pub activity: Activity,
-}
-
-/// How serious a new function is, in the steps that ECS receivers use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Severity {
-    /// To be looked up when something else asks for it.
-    Low = 21,
-    /// Should be explainable.
-    Medium = 47,
-    /// Should have been announced.
-    High = 73,
-    /// Act now. Not used without a baseline: what is new to a sensor need not be new to the plant.
-    Critical = 99,
-}
-
-impl Severity {
-    /// Of a function that is seen for the first time.
-    pub fn of_first_seen(class: Class, state_changing: bool, dir: Dir) -> Severity {
-        if dir == Dir::Response && !state_changing {
-            return Severity::Low;
-        }
-        match class {
-            Class::Control | Class::ProgramDownload if state_changing => Severity::High,
-            Class::ProgramUpload | Class::RemoteAdmin => Severity::Medium,
-            _ if state_changing => Severity::Medium,
-            _ => Severity::Low,
-        }
-    }
 }
 
 /// The events of an interval: what is new in the order of time, then conversations, then ports. `attach` tells how the

@@ -132,6 +132,7 @@ fn type_schema(kind: Type) -> Value {
         }),
         Type::Count => json!({ "type": "integer", "minimum": 0 }),
         Type::Counts => list(json!({ "type": "integer", "minimum": 0 })),
+        Type::Number => json!({ "type": "number" }),
         Type::Integer => json!({ "type": "integer" }),
         Type::Steps(steps) => json!({ "enum": steps }),
         Type::Bool => json!({ "type": "boolean" }),

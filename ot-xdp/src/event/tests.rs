@@ -1,8 +1,10 @@
 //! Every kind of event in every shape, against the schema and against the rules of the Elastic Common Schema.
 
+mod alerts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use ot_xdp_common::op::{Kind, Tag};
+use ot_xdp_common::op::{Class, Dir, Kind, Tag};
 use ot_xdp_common::proto::Proto;
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::wire::{FlowKey, FlowValue, OverflowValue, PortValue};
@@ -82,6 +84,7 @@ impl Line {
             addr_max: if addr == 0 { 0 } else { addr + 3 },
             flags: self.flags,
             vlan_inner: if self.vlan == 0 { 0 } else { 7 },
+            ..FlowValue::default()
         };
         (key, value)
     }
@@ -99,7 +102,7 @@ fn snapshot(lines: &[Line], n: u64) -> Snapshot {
     port.overflow_ops = n;
     let id = PortId { ifindex: 2, name: "ens1f0".to_owned() };
     let overflow = vec![(Proto::Modbus as u8, Class::Write as u8, OverflowValue { pdus: n, frames: 0, bytes: 0 })];
-    Snapshot { at_ns: T0 + 60_000 * MS, flows, ports: vec![(id, port)], overflow, first_seen: Vec::new() }
+    Snapshot { at_ns: T0 + 60_000 * MS, flows, ports: vec![(id, port)], overflow, ..Snapshot::default() }
 }
 
 fn lines() -> Vec<Line> {
@@ -161,6 +164,7 @@ fn samples() -> Vec<Value> {
         flags: 0,
     };
     events.extend(early.first_seen(&record).map(|n| Event::FirstSeen(Box::new(n))));
+    events.extend(alerts::all().into_iter().map(|a| Event::Deviation(Box::new(a))));
     let live = observer(Mode::Monitor, Some("b3f0c1d2".to_owned()), boot);
     let replay = observer(Mode::Replay, None, boot);
     events
@@ -433,6 +437,10 @@ const ECS: &[(&str, &str, &str, bool)] = &[
     ("observer.vendor", "keyword", "core", false),
     ("observer.version", "keyword", "core", false),
     ("related.ip", "ip", "extended", true),
+    ("rule.category", "keyword", "extended", false),
+    ("rule.description", "keyword", "extended", false),
+    ("rule.id", "keyword", "extended", false),
+    ("rule.name", "keyword", "extended", false),
     ("source.address", "keyword", "extended", false),
     ("source.bytes", "long", "core", false),
     ("source.ip", "ip", "core", false),
@@ -497,7 +505,8 @@ fn allowed_values_and_forms() {
         let ev = &e["event"];
         let texts =
             |v: &Value| v.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect::<Vec<_>>();
-        assert!(["event", "metric"].contains(&ev["kind"].as_str().unwrap()), "alerts need a baseline");
+        let is_alert = e["otxdp"]["baseline"].is_object();
+        assert!(["event", "metric"].contains(&ev["kind"].as_str().unwrap()) != is_alert, "alerts need a baseline");
         for category in texts(&ev["category"]) {
             for kind in texts(&ev["type"]) {
                 assert!(allowed[category.as_str()].contains(&kind.as_str()), "{kind} in {category}");

@@ -16,7 +16,7 @@ use aya::programs::{ProgramFd, TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use ot_xdp_common::wire::{
     FIRST_SEEN_SIZE, FLOW_KEY_SIZE, FLOW_VALUE_SIZE, FirstSeen, FlowKey, FlowValue, OVERFLOW_SLOTS, OverflowValue,
-    PortValue, Scratch,
+    PROBE_KEY_SIZE, PROBE_VALUE_SIZE, PortValue, ProbeKey, ProbeValue, Scratch,
 };
 
 use attach::Port;
@@ -235,7 +235,8 @@ impl Kernel {
                 }
             }
         }
-        Ok(Snapshot { at_ns: clock::monotonic_ns(), flows, ports, overflow, first_seen })
+        let probes = self.probes()?;
+        Ok(Snapshot { at_ns: clock::monotonic_ns(), flows, ports, overflow, probes, first_seen })
     }
 
     /// Puts a key into the flow map, as if the first CPU had counted it: how benches and tests make large maps.
@@ -252,6 +253,17 @@ impl Kernel {
         }
         let cpus = PerCpuValues::try_from(cpus).map_err(|e| map_error("FLOWS", &e))?;
         map.insert(Raw(key), cpus, 0).map_err(|e| map_error("FLOWS", &e))
+    }
+
+    fn probes(&self) -> Result<Vec<(ProbeKey, ProbeValue)>, KernelError> {
+        let map = self.ebpf.map("PROBES").ok_or(KernelError::Missing("PROBES"))?;
+        let aya::maps::Map::LruHashMap(data) = map else { return Err(KernelError::Missing("PROBES")) };
+        let mut probes = Vec::new();
+        batch::read_all(data.fd().as_fd(), PROBE_KEY_SIZE, PROBE_VALUE_SIZE, |key, value| {
+            probes.push((read::<ProbeKey>(key), read::<ProbeValue>(value)));
+        })
+        .map_err(|e| map_error("PROBES", &e))?;
+        Ok(probes)
     }
 
     fn flows(&self) -> Result<Vec<(FlowKey, FlowValue)>, KernelError> {

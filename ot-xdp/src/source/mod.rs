@@ -4,7 +4,7 @@ mod host;
 pub mod kernel;
 pub mod replay;
 
-use ot_xdp_common::wire::{FirstSeen, FlowKey, FlowValue, OverflowValue, PortValue};
+use ot_xdp_common::wire::{FirstSeen, FlowKey, FlowValue, OverflowValue, PortValue, ProbeKey, ProbeValue};
 
 /// An interface whose frames are counted apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub ports: Vec<(PortId, PortValue)>,
     /// Overflow by protocol and class number.
     pub overflow: Vec<(u8, u8, OverflowValue)>,
+    /// Who looks for whom, cumulative.
+    pub probes: Vec<(ProbeKey, ProbeValue)>,
     /// Keys counted for the first time since the last read.
     pub first_seen: Vec<FirstSeen>,
 }

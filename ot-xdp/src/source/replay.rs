@@ -9,7 +9,7 @@ use ot_xdp_common::op::{Dir, Op, Tag};
 use ot_xdp_common::proto::{Path, Proto};
 use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::walk::Walk;
-use ot_xdp_common::wire::{FirstSeen, FlowKey, FlowValue, OverflowValue, PortValue};
+use ot_xdp_common::wire::{FirstSeen, FlowKey, FlowValue, OverflowValue, PortValue, ProbeKey, ProbeValue};
 use serde::Serialize;
 
 use super::host::Host;
@@ -25,6 +25,9 @@ const IFINDEX: u32 = 1;
 const FRAME_MIN: usize = 14;
 /// Longest frame that can be run.
 const FRAME_MAX: usize = 65_535;
+
+/// Pairs that a capture may have of stations that look for each other.
+const PROBES_MAX: usize = 1 << 20;
 
 /// What was decided for one frame, as `ot-xdp replay --frames` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -102,6 +105,7 @@ pub struct UserEngine {
     capacity: usize,
     port: PortValue,
     overflow: HashMap<(u8, u8), OverflowValue>,
+    probes: HashMap<ProbeKey, ProbeValue>,
     first_seen: Vec<FirstSeen>,
 }
 
@@ -116,6 +120,7 @@ impl UserEngine {
             capacity: flows as usize,
             port: PortValue::default(),
             overflow: HashMap::new(),
+            probes: HashMap::new(),
             first_seen: Vec::new(),
         }
     }
@@ -124,6 +129,17 @@ impl UserEngine {
     pub fn classify(&mut self, data: &[u8]) -> (Outcome, &Frame, &Walk) {
         let outcome = self.host.classify(data, &mut self.frame, &mut self.walk);
         (outcome, &self.frame, &self.walk)
+    }
+
+    /// Remembers who looks for whom. The kernel's map forgets the least recently used one; this one is for captures and
+    /// takes no more when it is full.
+    fn probe(&mut self, data: &[u8], now: u64) {
+        let mut key = ProbeKey::default();
+        let src_end = ot_xdp_common::probe::of_frame(data, &self.frame, IFINDEX, &mut key);
+        let known = self.probes.contains_key(&key);
+        if src_end != 0 && (known || self.probes.len() < PROBES_MAX) {
+            self.probes.entry(key).or_default().add(src_end, now);
+        }
     }
 
     fn count(&mut self, outcome: Outcome, now: u64) {
@@ -187,6 +203,9 @@ impl Engine for UserEngine {
         }
         let (outcome, ..) = self.classify(data);
         let r = record(number, outcome, &self.walk, "pass");
+        if matches!(outcome, Outcome::NotOt | Outcome::NoPayload) {
+            self.probe(data, at_ns);
+        }
         self.count(outcome, at_ns);
         Ok(r)
     }
@@ -197,6 +216,7 @@ impl Engine for UserEngine {
             flows: self.flows.iter().map(|(k, v)| (*k, *v)).collect(),
             ports: vec![(PortId { ifindex: IFINDEX, name: "capture".to_owned() }, self.port)],
             overflow: self.overflow.iter().map(|((p, c), v)| (*p, *c, *v)).collect(),
+            probes: self.probes.iter().map(|(k, v)| (*k, *v)).collect(),
             first_seen: std::mem::take(&mut self.first_seen),
         })
     }

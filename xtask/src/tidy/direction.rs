@@ -9,14 +9,15 @@ use crate::setup::Tools;
 use crate::shell;
 
 /// What every stage may use: they use no stage themselves.
-const LEAVES: [&str; 6] = ["asset", "bindings", "config", "health", "sys", "text"];
+const LEAVES: [&str; 7] = ["attack", "bindings", "config", "names", "severity", "sys", "text"];
 
 /// Module, and what it may use beside itself and the leaves. Data flows downwards through the stages.
-const MODULES: [(&str, &[&str]); 20] = [
-    ("asset", &[]),
+const MODULES: [(&str, &[&str]); 21] = [
+    ("attack", &[]),
     ("bindings", &[]),
     ("cli", &[]),
-    ("health", &[]),
+    ("names", &[]),
+    ("severity", &[]),
     ("sys", &[]),
     ("text", &[]),
     // Leaves of one user.
@@ -26,8 +27,8 @@ const MODULES: [(&str, &[&str]); 20] = [
     ("source", &["capture", "object"]),
     ("aggregate", &["source"]),
     ("baseline", &["aggregate"]),
-    ("detect", &["aggregate", "baseline"]),
-    ("event", &["aggregate", "detect"]),
+    ("detect", &["aggregate", "baseline", "source"]),
+    ("event", &["aggregate", "baseline", "detect"]),
     ("sink", &["event"]),
     // Never an event: nothing that was detected may block a frame without a person. `explain` and `simulate` run the
     // parsers as replay does.
@@ -40,7 +41,13 @@ const MODULES: [(&str, &[&str]); 20] = [
     ("pipeline", &["aggregate", "baseline", "capture", "detect", "event", "object", "policy", "sink", "source"]),
     // What an operator asks of a loader that runs.
     ("control", &[]),
-    ("command", &["capture", "cli", "control", "event", "gate", "object", "pipeline", "policy", "sink", "source"]),
+    (
+        "command",
+        &[
+            "baseline", "capture", "cli", "control", "detect", "event", "gate", "object", "pipeline", "policy", "sink",
+            "source",
+        ],
+    ),
 ];
 
 /// Crate, and the crates that it may depend on; `None` for any but those of the other side.

@@ -36,6 +36,8 @@ const fn technique(id: &'static str, name: &'static str, tactic: Tactic) -> Tech
     Technique { technique: (id, name), subtechnique: None, tactic, legacy_id: None }
 }
 
+const DISCOVERY: Tactic = Tactic("TA0102", "Discovery");
+const EVASION: Tactic = Tactic("TA0103", "Evasion");
 const COLLECTION: Tactic = Tactic("TA0100", "Collection");
 const EXECUTION: Tactic = Tactic("TA0104", "Execution");
 const IMPAIR: Tactic = Tactic("TA0106", "Impair Process Control");
@@ -78,3 +80,25 @@ pub fn hints(class: Class, state_changing: bool) -> &'static [Technique] {
         _ => &[],
     }
 }
+
+/// Other systems are looked for.
+pub const REMOTE_DISCOVERY: Technique = technique("T0846", "Remote System Discovery", DISCOVERY);
+/// What another system is, is asked for.
+pub const REMOTE_INFORMATION: Technique = technique("T0888", "Remote System Information Discovery", DISCOVERY);
+/// Somebody stands between two stations.
+pub const IN_THE_MIDDLE: Technique = technique("T0830", "Adversary-in-the-Middle", COLLECTION);
+/// Services of another system are used.
+pub const REMOTE_SERVICES: Technique = technique("T0886", "Remote Services", LATERAL);
+/// Too much for the receiver.
+pub const DENIAL: Technique = technique("T0814", "Denial of Service", INHIBIT);
+/// A station that does not belong here.
+pub const ROGUE_MASTER: Technique = technique("T0848", "Rogue Master", EVASION);
+/// A command that nobody was to give.
+pub const COMMAND: Technique = COMMAND_MESSAGE;
+/// Reports that are not those of the device.
+pub const REPORTING: Technique = Technique {
+    technique: ("T1692", "Unauthorized Message"),
+    subtechnique: Some(("T1692.002", "Unauthorized Message: Reporting Message")),
+    tactic: IMPAIR,
+    legacy_id: Some("T0856"),
+};
