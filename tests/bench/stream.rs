@@ -58,7 +58,14 @@ fn record(n: u32) -> FirstSeen {
 }
 
 fn settings(daily: Option<u64>, flow_capacity: u32) -> Settings {
-    Settings { sensor: "bench".to_owned(), mode: Mode::Monitor, flow_capacity, first_seen: true, daily }
+    Settings {
+        sensor: "bench".to_owned(),
+        mode: Mode::Monitor,
+        flow_capacity,
+        first_seen: true,
+        summaries: true,
+        daily,
+    }
 }
 
 fn sinks(options: &[String], dir: &Path) -> Result<Fanout> {
