@@ -111,6 +111,11 @@ pub struct RunArgs {
     /// Conversation-and-function keys that can be counted.
     #[arg(long)]
     pub flows: Option<u32>,
+    /// Where events go, instead of standard output and of what the configuration names: `stdout`, `file:PATH`,
+    /// `syslog:HOST:PORT`, `nats:HOST:PORT`, ... with the keys of a `[[sink]]` behind, e.g. `,format=cef,min_severity=47`. May
+    /// be given several times.
+    #[arg(short, long = "output", value_name = "SINK")]
+    pub outputs: Vec<String>,
     /// Leave program and counters in the kernel at the end, pinned below this directory: the next start goes on with them
     /// without a frame between. `ot-xdp detach` takes them off.
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "DIR")]

@@ -3,17 +3,18 @@
 mod error;
 mod operation;
 mod read;
+mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ot_xdp_common::limits::FLOWS;
 use ot_xdp_common::proto::Proto;
 use serde::Deserialize;
 
-use crate::text::time;
+use crate::text::{size_text, time};
 pub use error::ConfigError;
 pub(crate) use operation::find as function;
 pub use operation::{SiteFunction, SiteOperation};
@@ -21,6 +22,7 @@ pub use read::FLOWS_RANGE;
 #[cfg(test)]
 pub(crate) use read::parse as parse_text;
 pub(crate) use read::{number_text, numbers};
+pub use sink::{Carrier, Format, SPOOL_DIR, Secret, SinkEntry, SinkKind};
 
 use crate::bindings::BindingTable;
 use crate::cli::{ModeArg, ReplayArgs, RunArgs};
@@ -37,6 +39,8 @@ pub struct Config {
     pub counters: Counters,
     /// `[events]`
     pub events: Events,
+    /// `[[sink]]`, in the order of the file, or `--output`.
+    pub sink: Vec<SinkEntry>,
     /// `[baseline]`
     pub baseline: BaselineSection,
     /// `[[binding]]`, in the order of the file.
@@ -96,6 +100,11 @@ pub struct Events {
     pub interval: Duration,
     /// Report the first use of a function on a conversation.
     pub first_seen: bool,
+    /// Octets of events a day that a running sensor makes at most.
+    #[serde(deserialize_with = "read::daily")]
+    pub daily: u64,
+    /// Directory of the spools, one below it for each sink.
+    pub spool_dir: PathBuf,
 }
 
 /// What is normal here, and how it is judged.
@@ -103,7 +112,7 @@ pub struct Events {
 #[serde(default, deny_unknown_fields)]
 pub struct BaselineSection {
     /// File that keeps it; without one nothing is learned.
-    pub path: Option<std::path::PathBuf>,
+    pub path: Option<PathBuf>,
     /// Profile in it: one of several baselines of the same plant.
     #[serde(deserialize_with = "read::profile")]
     pub profile: String,
@@ -159,6 +168,9 @@ pub struct SiteBinding {
     pub remove: bool,
 }
 
+/// Usual volume of events, in octets a day.
+const DAILY: u64 = 16 << 30;
+
 impl Default for Sensor {
     fn default() -> Self {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -181,7 +193,7 @@ impl Default for Counters {
 
 impl Default for Events {
     fn default() -> Self {
-        Events { interval: Duration::from_secs(60), first_seen: true }
+        Events { interval: Duration::from_secs(60), first_seen: true, daily: DAILY, spool_dir: SPOOL_DIR.into() }
     }
 }
 
@@ -248,6 +260,15 @@ impl Config {
         }
         if let Some(flows) = args.flows {
             self.counters.flows = read::check_flows(flows.into()).map_err(option("--flows"))?;
+        }
+        if !args.outputs.is_empty() {
+            self.sink = args
+                .outputs
+                .iter()
+                .map(|t| SinkEntry::from_option(t))
+                .collect::<Result<_, _>>()
+                .map_err(option("--output"))?;
+            sink::name_all(&mut self.sink).map_err(|(_, reason)| reason).map_err(option("--output"))?;
         }
         self.with_interval(args.interval)
     }
@@ -327,6 +348,24 @@ flows = {flows}
 interval = \"{interval}\"
 # Report the first use of each function on each conversation at once.
 first_seen = {first_seen}
+# Octets of events that are made a day, at most, whatever happens on the network. What is over it is counted and told.
+daily = \"{daily}\"
+# Where events wait on disk for receivers that do not answer; a directory for each sink.
+spool_dir = \"{spool_dir}\"
+
+# A receiver of events. Without one, events go to standard output. Repeat as often as needed.
+# [[sink]]
+# type = \"syslog\"           # stdout, file, syslog, nats, kafka, mqtt, splunk, elasticsearch, otlp
+# name = \"siem\"
+# format = \"ecs\"            # ecs, eve, cef
+# kinds = []                # only these event.action
+# except = [\"otxdp-stats\"]
+# min_severity = 1          # 21 low, 47 medium, 73 high, 99 critical
+# zones = []
+# address = \"siem.example:6514\"
+# transport = \"tls\"         # udp, tcp, tls
+# ca_file = \"/etc/ot-xdp/ca.pem\"
+# spool = \"256MiB\"          # 0: none
 
 [baseline]
 # File that keeps what is normal here; without one nothing is learned. `ot-xdp baseline` shows and locks it.
@@ -402,6 +441,8 @@ auto_lock = {auto_lock}
             tunnels = capture.tunnels,
             flows = counters.flows,
             first_seen = events.first_seen,
+            daily = size_text(events.daily),
+            spool_dir = events.spool_dir.display(),
             profile = baseline.profile,
             budget = baseline.budget,
             min_observed = time(baseline.min_observed),

@@ -13,9 +13,11 @@ use ot_xdp_common::wire::{FirstSeen, PortValue};
 use crate::aggregate::{Aggregator, Delta};
 use crate::detect::{Deviation, Told};
 use crate::event::ecs::{self, Mode, Observer};
-use crate::event::{self, Alert, Attach, Event, Sensor, Sequencer};
+use crate::event::limit::Limiter;
+use crate::event::{self, Alert, Attach, Emitted, Event, Sensor, Sequencer};
 use crate::sink::Sink;
 use crate::source::{Clock, PortId, Snapshot};
+use crate::sys::clock::monotonic_ns;
 
 /// What the pipeline is told at its start.
 pub struct Settings {
@@ -27,6 +29,8 @@ pub struct Settings {
     pub flow_capacity: u32,
     /// Emit first-seen events.
     pub first_seen: bool,
+    /// Octets of events a day, at most; a capture has no such bound.
+    pub daily: Option<u64>,
     /// Emit flow summaries and health events.
     pub summaries: bool,
 }
@@ -37,6 +41,7 @@ pub struct Pipeline<S: Sink> {
     sequencer: Sequencer,
     observer: Observer,
     clock: Clock,
+    limiter: Option<Limiter>,
     sink: S,
     dropped_before: u64,
     settings: Settings,
@@ -73,11 +78,15 @@ impl<S: Sink> Pipeline<S> {
             boot_id: sequencer.boot_id(),
             mode: settings.mode,
         };
+        let mut aggregator = Aggregator::new();
+        // As many as the kernel can hold, and those that it may have dropped since the last read.
+        aggregator.bound(2 * settings.flow_capacity.max(1) as usize);
         Pipeline {
-            aggregator: Aggregator::new(),
+            aggregator,
             sequencer,
             observer,
             clock,
+            limiter: settings.daily.map(Limiter::new),
             sink,
             dropped_before: 0,
             settings,
@@ -149,7 +158,7 @@ impl<S: Sink> Pipeline<S> {
             let dedup = told.deviation.dedup.clone();
             let event = Event::Deviation(Box::new(Alert { told, baseline, maintenance: open.clone() }));
             let id = self.emit(&event)?;
-            if let Some(keeper) = &mut self.keeper {
+            if let (Some(keeper), Some(id)) = (&mut self.keeper, id) {
                 keeper.remember(id, &dedup, member.as_ref());
             }
         }
@@ -224,7 +233,19 @@ impl<S: Sink> Pipeline<S> {
                 self.emit(&e)?;
             }
         }
+        self.missing(snapshot.at_ns)?;
         self.sink.flush()
+    }
+
+    /// Tells which events were lost on their way, and which were not made.
+    fn missing(&mut self, at_ns: u64) -> std::io::Result<()> {
+        if let Some(limited) = self.limiter.as_mut().and_then(|l| l.take(at_ns)) {
+            self.emit(&Event::Limited(Box::new(limited)))?;
+        }
+        for lost in self.sink.losses(at_ns) {
+            self.emit(&Event::Lost(Box::new(lost)))?;
+        }
+        Ok(())
     }
 
     /// Counters that are older than this pipeline: reported are the keys that nobody has reported yet, and from now on
@@ -255,12 +276,24 @@ impl<S: Sink> Pipeline<S> {
         self.observer.mode = mode;
     }
 
-    fn emit(&mut self, event: &Event) -> std::io::Result<String> {
+    /// Hands an event on; its id, or none when it is over the daily volume.
+    fn emit(&mut self, event: &Event) -> std::io::Result<Option<String>> {
+        let share = match &mut self.limiter {
+            Some(limiter) => match limiter.allows(event, monotonic_ns()) {
+                Some(share) => Some(share),
+                None => return Ok(None),
+            },
+            None => None,
+        };
         let stamp = self.sequencer.next_stamp();
         let document = ecs::render(event, &stamp, &self.observer, &self.clock);
-        self.sink.write(&document)?;
+        let emitted = Emitted::new(document, stamp);
+        if let (Some(limiter), Some(share)) = (&mut self.limiter, share) {
+            limiter.charge(share, emitted.body(event::Format::Ecs).len());
+        }
+        self.sink.write(&emitted)?;
         self.totals.events = self.sequencer.emitted();
-        Ok(stamp.id.to_string())
+        Ok(Some(stamp.id.to_string()))
     }
 
     /// Events that the sink did not take.

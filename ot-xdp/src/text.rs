@@ -35,6 +35,35 @@ pub fn time(d: Duration) -> String {
         .map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
 }
 
+/// A number of octets such as `512KiB`, `256MiB` or `4GiB`; `0` needs no unit.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn size(text: &str) -> Result<u64, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let wrong = || format!("`{text}` is no size; write a whole number with a unit: 512KiB, 256MiB, 4GiB");
+    let n: u64 = number.parse().map_err(|_| wrong())?;
+    let octets: u64 = match unit {
+        "" if n == 0 => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    n.checked_mul(octets).ok_or_else(wrong)
+}
+
+/// A number of octets in the notation of [`size`], in the largest unit that keeps it whole.
+pub fn size_text(octets: u64) -> String {
+    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let whole = units.iter().find(|(_, unit)| octets != 0 && octets.is_multiple_of(*unit));
+    whole.map_or_else(|| octets.to_string(), |(name, unit)| format!("{}{name}", octets / unit))
+}
+
 /// An address of an option.
 ///
 /// # Errors

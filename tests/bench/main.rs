@@ -6,6 +6,7 @@ mod map_read;
 mod programs;
 mod rig;
 mod samples;
+mod stream;
 mod table;
 mod workload;
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub only: Option<String>,
     /// Only the measurement across a bridge.
     pub bridge: bool,
+    /// Only the event stream: no kernel program.
+    pub stream: bool,
     /// Where the JSON goes.
     pub json: Option<PathBuf>,
     /// Object with the floors and the feeder.
@@ -47,11 +50,12 @@ fn options() -> Result<Options> {
         match a.as_str() {
             "--quick" => o.quick = true,
             "--bridge" => o.bridge = true,
+            "--stream" => o.stream = true,
             "--only" => o.only = Some(args.next().context("--only needs a part of a workload's name")?),
             "--json" => o.json = Some(args.next().context("--json needs a file")?.into()),
             "--object" => o.object = args.next().context("--object needs a file")?.into(),
             _ => anyhow::bail!(
-                "unknown option `{a}`; options: --quick, --bridge, --only NAME, --json FILE, --object FILE"
+                "unknown option `{a}`; options: --quick, --bridge, --stream, --only NAME, --json FILE, --object FILE"
             ),
         }
     }
@@ -60,6 +64,10 @@ fn options() -> Result<Options> {
 
 fn run() -> Result<()> {
     let options = options()?;
+    if options.stream {
+        let stream = stream::run(&options)?;
+        return write(&options, &json!({ "stream": stream }));
+    }
     anyhow::ensure!(harness::is_root(), "needs root to load and run kernel programs");
     if options.bridge {
         let bridge = bridge::run(&options)?;

@@ -41,11 +41,13 @@ impl Tools {
 }
 
 /// Programs that only tests and the plant lab use: program, package, what for.
-const FOR_TESTS: [(&str, &str, &str); 4] = [
+const FOR_TESTS: [(&str, &str, &str); 5] = [
     ("c++", "g++", "fuzzing"),
     ("ip", "iproute2", "the plant lab and tests in network namespaces"),
     ("qemu-system-x86_64", "qemu-system-x86", "tests on other kernels"),
     ("busybox", "busybox-static", "tests on other kernels"),
+    // Brings rsyslog with it.
+    ("rsyslogd", "rsyslog-openssl", "tests against a real syslog receiver"),
 ];
 
 /// Packages with a C compiler.

@@ -89,12 +89,20 @@ pub struct Aggregator {
     last_read_ns: Option<u64>,
     reads: u32,
     restarts: u64,
+    /// Keys that first-seen records may bring; none: no bound.
+    bound: Option<usize>,
 }
 
 impl Aggregator {
     /// Nothing seen yet.
     pub fn new() -> Aggregator {
         Aggregator::default()
+    }
+
+    /// Bounds the memory of a storm: beyond so many keys, a first-seen record of another one waits for the counters to
+    /// tell of it.
+    pub fn bound(&mut self, keys: usize) {
+        self.bound = Some(keys);
     }
 
     /// Tells the name of an interface, for first-seen records that come before its first snapshot.
@@ -110,6 +118,9 @@ impl Aggregator {
     /// itself what changes the state.
     pub fn first_seen(&mut self, record: &FirstSeen) -> Option<Novelty> {
         let (src, dst) = (End(record.src_end), End(record.dst_end));
+        if self.bound.is_some_and(|bound| self.keys.len() >= bound) && !self.keys.contains_key(&record.key) {
+            return None;
+        }
         let seen = self.learn(&record.key, src, dst, record.at_ns);
         self.novelty(&seen, record, false)
     }

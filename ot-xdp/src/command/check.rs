@@ -12,9 +12,11 @@ use ot_xdp_common::proto::Proto;
 use super::doctor::{map_memory, mebibytes, possible_cpus};
 use crate::bindings::BindingTable;
 use crate::cli::{CheckArgs, ModeArg};
-use crate::config::{Config, ConfigError, number_text, numbers};
+use crate::config::{Config, ConfigError, SinkEntry, SinkKind, number_text, numbers};
+use crate::event::limit::SHARES;
 use crate::policy::Policy;
-use crate::text::time;
+use crate::sink::build;
+use crate::text::{size_text, time};
 
 /// Checks a file and says in a few sentences what it means.
 ///
@@ -26,9 +28,23 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     if !problems.is_empty() {
         return Err(ConfigError::Policy { file: args.config.clone(), problems }.into());
     }
+    check_sinks(&args.config, &config)?;
     let text = meaning(&args.config, &config, possible_cpus());
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What only this host can tell of the sinks: files and directories that can be written, secrets, certificates.
+fn check_sinks(file: &Path, config: &Config) -> Result<(), ConfigError> {
+    for entry in &config.sink {
+        build::check(entry, &config.events.spool_dir).map_err(|reason| ConfigError::File {
+            file: file.to_owned(),
+            line: entry.line,
+            column: 1,
+            reason: format!("sink {}: {reason}", entry.name),
+        })?;
+    }
+    Ok(())
 }
 
 /// Prints the complete configuration with its defaults.
@@ -75,6 +91,8 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
         time(events.interval),
         if events.first_seen { "at once" } else { "does not report" },
     ));
+    lines.extend(volume(events.daily));
+    lines.extend(sinks(config));
     let defaults = BindingTable::default();
     for b in binding {
         let name = b.protocol.name();
@@ -103,6 +121,49 @@ fn meaning(file: &Path, config: &Config, cpus: u32) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The bound of events a day: of the configuration alone, not of the network, and not of how often anything is read.
+fn volume(daily: u64) -> Vec<String> {
+    let each: Vec<String> = SHARES.iter().map(|(_, what, percent)| format!("{percent} % {what}")).collect();
+    vec![
+        format!(
+            "It makes at most {daily} octets of events a day ({}), whatever happens on the network:",
+            size_text(daily)
+        ),
+        format!("{}. What is over a share is counted and told.", each.join(", ")),
+    ]
+}
+
+fn sinks(config: &Config) -> Vec<String> {
+    if config.sink.is_empty() {
+        return vec!["Events go to standard output.".to_owned()];
+    }
+    let sentence = |s: &SinkEntry| {
+        let mut text = format!("Sink {}: {} to {}", s.name, s.format.word(), s.target());
+        let mut only = Vec::new();
+        if !s.kinds.is_empty() {
+            only.push(format!("only {}", s.kinds.join(", ")));
+        }
+        if !s.except.is_empty() {
+            only.push(format!("without {}", s.except.join(", ")));
+        }
+        if s.min_severity > 1 {
+            only.push(format!("from severity {} on", s.min_severity));
+        }
+        if !s.zones.is_empty() {
+            only.push(format!("about {}", s.zones.join(", ")));
+        }
+        if !only.is_empty() {
+            text.push_str(&format!(", {}", only.join(", ")));
+        }
+        match s.spool(&config.events.spool_dir) {
+            Some((dir, cap)) => format!("{text}; up to {} wait in {}.", size_text(cap), dir.display()),
+            None if s.kind == SinkKind::Stdout => format!("{text}."),
+            None => format!("{text}; nothing waits on disk."),
+        }
+    };
+    config.sink.iter().map(sentence).collect()
+}
+
 fn binding_sentence(table: Table, number: u16, name: &str, was: Option<Proto>, remove: bool) -> String {
     let what = number_text(table, number);
     match was {
@@ -126,6 +187,18 @@ mod tests {
         for words in
             ["a.toml is valid.", "`cell-7`", "--interface", "is refused", "65536", "every 60s", "registered ports"]
         {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(text.contains("at most 17179869184 octets of events a day (16GiB)"), "{text}");
+        assert!(text.contains("Events go to standard output."), "{text}");
+        config.sink =
+            vec![SinkEntry::from_option("syslog:siem.example:6514,format=cef,min_severity=47,name=siem").unwrap()];
+        config.events.interval = std::time::Duration::from_millis(100);
+        let text = meaning(Path::new("a.toml"), &config, 2);
+        for words in [
+            "Sink siem: cef to syslog siem.example:6514, from severity 47 on; up to 256MiB wait in /var/lib/ot-xdp/spool/siem.",
+            "at most 17179869184 octets",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
         config.capture.interfaces = vec!["p1".to_owned(), "p2".to_owned()];

@@ -83,6 +83,7 @@ fn settings(config: &Config, args: &ReplayArgs) -> Settings {
         sensor: config.sensor_name(),
         mode: Mode::Replay,
         flow_capacity: config.counters.flows,
+        daily: None,
         first_seen: config.events.first_seen && !quiet,
         summaries: !quiet,
     }

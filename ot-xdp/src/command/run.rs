@@ -24,7 +24,7 @@ use crate::event::Attach;
 use crate::event::ecs::Mode;
 use crate::pipeline::keep::{Keeper, LOOK_NS, Place};
 use crate::pipeline::{self, Pipeline, Settings};
-use crate::sink::Queued;
+use crate::sink::{Queued, Sink, build};
 use crate::source::kernel::{AttachMode, Kernel, KernelError, Options, pin};
 use crate::source::{Clock, PortId};
 use crate::sys::link::{self, Link};
@@ -42,7 +42,13 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 /// # Errors
 /// Wrong configuration, missing privilege, an interface that cannot be used, a sink that is gone.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
-    into(args, BufWriter::new(std::io::stdout()))?;
+    with_sink(args, |config| {
+        if config.sink.is_empty() {
+            return Ok(Box::new(Queued::new(BufWriter::new(std::io::stdout()))));
+        }
+        let sinks = build::start(&config.sink, &config.events.spool_dir);
+        Ok(Box::new(sinks.map_err(|reason| ConfigError::Option { option: "sinks", reason })?))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,6 +57,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 /// # Errors
 /// See [`run`].
 pub fn into(args: &RunArgs, out: impl Write + Send + 'static) -> Result<u64> {
+    with_sink(args, |_| Ok(Box::new(Queued::new(out))))
+}
+
+fn with_sink(args: &RunArgs, sink: impl FnOnce(&Config) -> Result<Box<dyn Sink>>) -> Result<u64> {
     let config = Config::for_run(args)?;
     if let Some(why) = super::doctor::unsupported_kernel() {
         bail!(why);
@@ -60,11 +70,13 @@ pub fn into(args: &RunArgs, out: impl Write + Send + 'static) -> Result<u64> {
         let reason = "none given; `ot-xdp doctor` lists the interfaces of this host and what they can do".to_owned();
         return Err(ConfigError::Option { option: "--interface", reason }.into());
     }
+    // Before anything is loaded: a sink that cannot be is a wrong configuration.
+    let sink = sink(&config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let summary = args.summary;
     runtime.block_on(async {
-        let mut sensor = Sensor::start(&config, args, gateway, out).await?;
+        let mut sensor = Sensor::start(&config, args, gateway, sink).await?;
         let result = sensor.watch(args).await;
         sensor.stop().await;
         if summary {
@@ -78,7 +90,7 @@ pub fn into(args: &RunArgs, out: impl Write + Send + 'static) -> Result<u64> {
 /// The running sensor.
 struct Sensor {
     kernel: Kernel,
-    pipeline: Pipeline<Queued>,
+    pipeline: Pipeline<Box<dyn Sink>>,
     wanted: Vec<String>,
     mode: AttachMode,
     allow_fallback: bool,
@@ -131,12 +143,7 @@ async fn next_job(server: &mut Option<Server>) -> Option<Job> {
 }
 
 impl Sensor {
-    async fn start(
-        config: &Config,
-        args: &RunArgs,
-        gateway: Option<Gateway>,
-        out: impl Write + Send + 'static,
-    ) -> Result<Sensor> {
+    async fn start(config: &Config, args: &RunArgs, gateway: Option<Gateway>, sink: Box<dyn Sink>) -> Result<Sensor> {
         let bindings = config.bindings()?;
         let options = Options { flows: config.counters.flows, replay: false, bindings, gate: gateway.is_some() };
         let pairs = Pairs::new(&args.gate.pairs)?;
@@ -150,11 +157,12 @@ impl Sensor {
             mode: Mode::Monitor,
             flow_capacity: config.counters.flows,
             first_seen: config.events.first_seen,
+            daily: Some(config.events.daily),
             summaries: true,
         };
         let mut sensor = Sensor {
             kernel,
-            pipeline: Pipeline::new(settings, Clock::now(), Queued::new(out)),
+            pipeline: Pipeline::new(settings, Clock::now(), sink),
             wanted: config.capture.interfaces.clone(),
             mode: match config.capture.attach_mode {
                 ModeArg::Native => AttachMode::Native,
@@ -265,7 +273,10 @@ impl Sensor {
                     self.follow_windows().await?;
                 }
                 Some(job) = next_job(&mut server) => self.serve(args, job).await?,
-                _ = hangup.recv() => self.reload(args).await?,
+                _ = hangup.recv() => {
+                    self.pipeline.sink().reopen();
+                    self.reload(args).await?;
+                }
                 _ = reload.recv() => self.reload(args).await?,
                 _ = confirmed.recv() => self.confirm()?,
                 _ = tick.tick() => {

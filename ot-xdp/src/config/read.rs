@@ -12,11 +12,11 @@ use serde::de::{Deserialize, Deserializer, Error};
 use toml::Spanned;
 
 use super::operation::{self, SiteOperation};
-use super::{BaselineSection, Capture, Config, ConfigError, Counters, Events, Sensor, SiteBinding};
+use super::{BaselineSection, Capture, Config, ConfigError, Counters, Events, Sensor, SinkEntry, SiteBinding};
 use crate::bindings::BindingTable;
 use crate::cli::ModeArg;
 use crate::policy::{PolicySection, RuleEntry, WindowEntry, ZoneEntry};
-use crate::text::{duration, time};
+use crate::text::{duration, size, size_text, time};
 
 /// Flow keys that can be asked for: below, a small plant would overflow; above, a host would run out of memory.
 pub const FLOWS_RANGE: RangeInclusive<u32> = 1_000..=4_000_000;
@@ -31,6 +31,9 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// Longest time between two reports.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
+/// Least volume of events, in octets a day.
+const DAILY_MIN: u64 = 64 << 20;
+
 /// [`Config`] as it is written: bindings and operations keep their place for messages.
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,6 +42,7 @@ struct File {
     capture: Capture,
     counters: Counters,
     events: Events,
+    sink: Vec<Spanned<SinkEntry>>,
     baseline: BaselineSection,
     binding: Vec<Spanned<SiteBinding>>,
     operation: Vec<Spanned<SiteOperation>>,
@@ -61,13 +65,18 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let spans: Vec<Range<usize>> = read.operation.iter().map(Spanned::span).collect();
     let operation: Vec<SiteOperation> = read.operation.into_iter().map(Spanned::into_inner).collect();
     operation::check(&operation).map_err(|(entry, reason)| at(spans.get(entry).cloned().unwrap_or(0..0), reason))?;
+    let spans: Vec<Range<usize>> = read.sink.iter().map(Spanned::span).collect();
+    let lined_sink = |s| lined(s, text, |entry: &mut SinkEntry, line| entry.line = line);
+    let mut sink: Vec<SinkEntry> = read.sink.into_iter().map(lined_sink).collect();
+    super::sink::name_all(&mut sink)
+        .map_err(|(entry, reason)| at(spans.get(entry).cloned().unwrap_or(0..0), reason))?;
     let File { sensor, capture, counters, events, baseline, .. } = read;
     let policy = read.policy.map(|s| lined(s, text, |entry: &mut PolicySection, line| entry.line = line));
     let zone = read.zone.into_iter().map(|s| lined(s, text, |entry: &mut ZoneEntry, line| entry.line = line)).collect();
     let rule = read.rule.into_iter().map(|s| lined(s, text, |entry: &mut RuleEntry, line| entry.line = line)).collect();
     let window =
         read.window.into_iter().map(|s| lined(s, text, |entry: &mut WindowEntry, line| entry.line = line)).collect();
-    Ok(Config { sensor, capture, counters, events, baseline, binding, operation, policy, zone, rule, window })
+    Ok(Config { sensor, capture, counters, events, baseline, sink, binding, operation, policy, zone, rule, window })
 }
 
 /// An entry that knows its line.
@@ -288,4 +297,15 @@ pub(super) fn check_interval(interval: Duration) -> Result<Duration, String> {
         return Ok(interval);
     }
     Err(format!("{} is not between {} and {}", time(interval), time(SHORTEST), time(LONGEST)))
+}
+
+pub(super) fn daily<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    let octets = size(&String::deserialize(d)?).map_err(D::Error::custom)?;
+    if octets < DAILY_MIN {
+        return Err(D::Error::custom(format!(
+            "less than {} a day is not enough to tell what matters",
+            size_text(DAILY_MIN)
+        )));
+    }
+    Ok(octets)
 }

@@ -46,7 +46,7 @@ fn the_commented_lines_are_valid_too() {
         .collect();
     let config = parse(&text.join("\n")).unwrap();
     assert_eq!(config.sensor.name, "cell-7");
-    assert_eq!((config.binding.len(), config.operation.len()), (1, 1));
+    assert_eq!((config.binding.len(), config.operation.len(), config.sink.len()), (1, 1, 1));
     assert_eq!((config.zone.len(), config.rule.len(), config.window.len()), (1, 1, 1));
     assert!(config.policy.is_some());
     let now = "2026-01-01T00:00:00Z".parse().unwrap();
@@ -60,7 +60,13 @@ fn every_key_is_read() {
         sensor = { name = "press 4" }
         capture = { interfaces = ["eth1", "eth2"], attach_mode = "skb", allow_fallback = true, tunnels = true }
         counters = { flows = 4_000_000 }
-        events = { interval = "500ms", first_seen = false }
+        events = { interval = "500ms", first_seen = false, daily = "1GiB", spool_dir = "/tmp/spool" }
+        [[sink]]
+        type = "stdout"
+        [[sink]]
+        type = "syslog"
+        address = "h:514"
+        transport = "tcp"
         [[binding]]
         protocol = "modbus"
         tcp = [1502]
@@ -72,6 +78,14 @@ fn every_key_is_read() {
     assert_eq!(config.capture.attach_mode, ModeArg::Skb);
     assert!(config.capture.allow_fallback && config.capture.tunnels && !config.events.first_seen);
     assert_eq!(config.counters.flows, 4_000_000);
+    assert_eq!((config.events.daily, config.events.spool_dir.to_str()), (1 << 30, Some("/tmp/spool")));
+    assert_eq!(
+        config.sink.iter().map(|s| (s.name.as_str(), s.line)).collect::<Vec<_>>(),
+        [("stdout", 6), ("syslog", 8)]
+    );
+    let replaced = config.clone().with_run(&run_args(&["-o", "file:a", "--output", "file:b"])).unwrap();
+    assert_eq!(replaced.sink.iter().map(SinkEntry::target).collect::<Vec<_>>(), ["file a", "file b"]);
+    assert!(config.clone().with_run(&run_args(&["-o", "file"])).unwrap_err().to_string().contains("--output"));
     assert_eq!(config.events.interval, Duration::from_millis(500));
     let table = config.bindings().unwrap();
     assert_eq!((&table).proto(Table::Tcp, 1502), Proto::Modbus as u8);
@@ -102,6 +116,12 @@ fn wrong_values_are_refused_with_what_is_accepted() {
         ("[events]\ninterval = \"60\"", 2, "500ms"),
         ("[events]\ninterval = \"1ms\"", 2, "between 100ms and 7d"),
         ("[events]\ninterval = 60", 2, "string"),
+        ("[events]\ndaily = \"1MiB\"", 2, "64MiB"),
+        ("[[sink]]\ntype = \"syslogd\"", 2, "elasticsearch"),
+        ("[[sink]]\ntype = \"file\"", 1, "needs `path`"),
+        ("[[sink]]\ntype = \"file\"\npath = \"x\"\nrotate_size = \"10\"", 4, "256MiB"),
+        ("[[sink]]\ntype = \"stdout\"\n[[sink]]\ntype = \"stdout\"\nname = \"stdout\"", 3, "name of its own"),
+        ("[[sink]]\ntype = \"splunk\"\nurl = \"https://a\"\npassword = \"geheim\"", 4, "password"),
         ("[sensor", 1, ""),
         ("[[binding]]\nprotocol = \"profibus\"\ntcp = [1]", 2, "known are modbus"),
         ("[[binding]]\nprotocol = \"s7comm\"\ntcp = [1]", 2, "inside another protocol"),

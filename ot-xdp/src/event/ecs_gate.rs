@@ -15,7 +15,10 @@ impl Doc<'_> {
         self.put_time("@timestamp", e.at_ns);
         self.put_time("event.start", e.since_ns);
         self.put_time("event.end", e.at_ns);
-        self.put("event.outcome", if refused { "failure" } else { "success" });
+        if refused {
+            // Seen from the sensor, as in the schema's own firewall example: it did what it is for.
+            self.put("event.outcome", "success");
+        }
         let what = match (&e.operation, e.condition) {
             (Some(op), _) => {
                 let name = Name::of(op.proto, op.function);
@@ -91,7 +94,7 @@ impl Doc<'_> {
 }
 
 /// A refused change of the process is what the gate is for and has to be explained; what nobody refused more so.
-fn severity(e: &Refusal) -> u64 {
+pub(super) fn severity(e: &Refusal) -> u8 {
     let changes = e.operation.is_some_and(|op| op.kind.state_changing());
     match (changes, e.action()) {
         (true, "dropped" | "would-drop" | "passed-dead-man") => 73,

@@ -280,7 +280,7 @@ pub const REFUSAL: &[Field] = &[
          `passed-dead-man`: denied, and passed because the loader is dead or the arming was not confirmed.",
     ),
     f("event.type", SomeOf(&["denied", "info"]), Always, "`denied` when it was refused."),
-    f("event.outcome", OneOf(&["failure", "success"]), Always, "`failure`: it did not reach its target."),
+    f("event.outcome", Const("success"), Optional, "Seen from the gate, and only where it refused: it was refused."),
     f("event.start", Date, Always, "First frame that this event tells of."),
     f("event.end", Date, Always, "Last frame."),
     f("event.reason", Text, Always, "What, from where to where, and why, for people."),
@@ -422,6 +422,39 @@ pub const HEALTH: &[Field] = &[
     f("otxdp.events.dropped", Count, Always, "Events lost on their way out in this run."),
 ];
 
+/// Fields of what the sensor says about its own events.
+pub const OWN: &[Field] = &[
+    f("data_stream.type", Const("logs"), Always, "Index family."),
+    f("data_stream.dataset", Const("otxdp.sensor"), Always, "Index."),
+    f("event.kind", Const("event"), Always, "Something that happened."),
+    f("event.category", SomeOf(&["host"]), Always, "About the sensor."),
+    f("event.type", SomeOf(&["info"]), Always, "Information."),
+    f("event.dataset", Const("otxdp.sensor"), Always, "Kind of the event."),
+    f("event.reason", Text, Always, "What is missing and what to do, for people."),
+    f("event.severity", Steps(&[21, 47, 73, 99]), Always, "73 where serious ones may be among them, else 47."),
+];
+
+/// Fields of events that did not reach a receiver.
+pub const LOST: &[Field] = &[
+    f("event.action", Const(super::LOST), Always, "Kind of the event."),
+    f("otxdp.loss.sink", Text, Always, "Name of the sink that did not get them."),
+    f("otxdp.loss.cause", OneOf(super::delivery::CAUSES), Always, "Why."),
+    f("otxdp.loss.events", Count, Always, "How many, since the last event of this kind."),
+    f("otxdp.loss.events_total", Count, Always, "How many this sink lost since the start, of all causes."),
+    f("otxdp.loss.sequence_first", Count, Optional, "Least event.sequence among them, where it is known."),
+    f("otxdp.loss.sequence_last", Count, Optional, "Greatest. Not every one between has to be missing."),
+];
+
+/// Fields of events over the daily volume.
+pub const LIMITED: &[Field] = &[
+    f("event.action", Const(super::LIMITED), Always, "Kind of the event."),
+    f("otxdp.interval.start", Date, Always, "Beginning of the time that this is about."),
+    f("otxdp.interval.end", Date, Always, "Its end."),
+    f("otxdp.limited.events", Count, Always, "Events that were not made. They have no event.sequence."),
+    f("otxdp.limited.worst_severity", Count, Always, "Greatest severity among them, 0 where none has one."),
+    f("otxdp.limited.actions", Texts, Always, "Their kinds."),
+];
+
 /// Fields of a deviation from the baseline. `source` is the client of the conversation, or the station that it is about.
 pub const DEVIATION: &[Field] = &[
     f("data_stream.type", Const("logs"), Always, "Index family."),
@@ -503,5 +536,7 @@ pub const KINDS: &[(&str, &str, &[&[Field]])] = &[
     ("stats", "Counters of a port and the state of the sensor.", &[HEALTH]),
     ("refusal", "What a rule of the policy denied or reported.", &[CONVERSATION, REFUSAL, ATTACK]),
     ("audit", "Something that was done to the gate.", &[AUDIT]),
+    ("events_lost", "Events that did not reach a receiver.", &[OWN, LOST]),
+    ("events_limited", "Events over the daily volume, counted and not made.", &[OWN, LIMITED]),
     ("deviation", "What deviates from the baseline.", &[DEVIATION, ATTACK]),
 ];

@@ -1,22 +1,32 @@
 //! Events: what the sensor says, as typed data; the only source of public JSON.
 //!
-//! Six kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
+//! Eight kinds: [`FlowSummary`] (what a conversation did in an interval), [`Novelty`] (a function seen for the first time
 //! on a conversation), [`Health`] (counters of a port and the state of the sensor), [`Refusal`] (what the policy denied or
-//! reported), [`Audit`] (what was done to the gate), [`Alert`] (what deviates from the baseline). [`ecs`] renders them, [`fields`] lists
-//! every field that can occur, [`schema`] makes the JSON Schema of that list.
+//! reported), [`Audit`] (what was done to the gate), [`Alert`] (what deviates from the baseline), [`Lost`] and [`Limited`]
+//! (which events are missing). [`ecs`] renders them, [`eve`] and [`cef`] are views of that, [`fields`] lists every field that can occur, [`schema`] makes the JSON
+//! Schema of that list, [`limit`] bounds their volume.
 
+mod actions;
+pub mod cef;
 pub mod community_id;
+pub mod delivery;
 pub mod ecs;
 mod ecs_deviation;
 mod ecs_gate;
+mod emitted;
+pub mod eve;
 pub mod fields;
 pub mod gate;
 pub mod health;
 pub mod id;
+pub mod limit;
 pub mod schema;
 
 pub use crate::severity::Severity;
 pub use crate::{attack, names};
+pub use actions::{action_word, actions};
+pub use delivery::{LIMITED, LOST, Limited, Lost};
+pub use emitted::{Emitted, Format, action_of};
 pub use gate::{Audit, Refusal, RuleInfo};
 pub use health::{Attach, Health, Reason, Sensor};
 pub use id::{Sequencer, Stamp};
@@ -39,6 +49,10 @@ pub enum Event {
     Refusal(Box<Refusal>),
     /// Something that was done to the gate.
     Audit(Box<Audit>),
+    /// Events that did not reach a receiver.
+    Lost(Box<Lost>),
+    /// Events over the daily volume.
+    Limited(Box<Limited>),
     /// What deviates from the baseline.
     Deviation(Box<Alert>),
 }

@@ -10,6 +10,9 @@ use ot_xdp_common::reason::Outcome;
 use ot_xdp_common::wire::{FlowKey, FlowValue, OverflowValue, PortValue};
 use serde_json::{Map, Value, json};
 
+mod rules;
+mod views;
+
 use super::ecs::{Mode, Observer, render};
 use super::fields::{COMMON, KINDS};
 use super::*;

@@ -1,4 +1,15 @@
-//! Where events go. One sink here: JSON lines on a writer, from the caller's thread or from one of their own.
+//! Where events go: JSON lines on a writer, from the caller's thread or from one of their own, and clients of receivers.
+
+mod backlog;
+pub mod build;
+pub mod driver;
+pub mod fanout;
+pub mod file;
+mod queue;
+pub mod spool;
+pub mod syslog;
+pub mod tls;
+pub mod transport;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use serde_json::Value;
+use crate::event::{Emitted, Format, Lost};
 
 /// Lines that wait for a slow reader before further ones are dropped and counted.
 const QUEUE: usize = 65_536;
@@ -17,22 +28,55 @@ pub trait Sink {
     ///
     /// # Errors
     /// When no event can be taken any more.
-    fn write(&mut self, event: &Value) -> std::io::Result<()>;
+    fn write(&mut self, event: &Emitted) -> std::io::Result<()>;
     /// Hands on what was taken.
     ///
     /// # Errors
     /// As for [`Sink::write`].
     fn flush(&mut self) -> std::io::Result<()>;
-    /// Events lost so far because the reader was too slow.
+    /// Events lost so far on their way to a receiver.
     fn dropped(&self) -> u64;
+    /// What was lost since this was last asked, by receiver and cause; `at_ns` is now.
+    fn losses(&mut self, at_ns: u64) -> Vec<Lost> {
+        let _ = at_ns;
+        Vec::new()
+    }
+    /// Opens files anew: somebody has moved them.
+    fn reopen(&mut self) {}
+    /// Ends; waits `limit` for the readers to take what was taken. True when everything was.
+    fn close(&mut self, limit: Duration) -> bool {
+        let _ = limit;
+        self.flush().is_ok()
+    }
+}
+
+impl Sink for Box<dyn Sink> {
+    fn write(&mut self, event: &Emitted) -> std::io::Result<()> {
+        self.as_mut().write(event)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.as_mut().flush()
+    }
+    fn dropped(&self) -> u64 {
+        self.as_ref().dropped()
+    }
+    fn losses(&mut self, at_ns: u64) -> Vec<Lost> {
+        self.as_mut().losses(at_ns)
+    }
+    fn reopen(&mut self) {
+        self.as_mut().reopen();
+    }
+    fn close(&mut self, limit: Duration) -> bool {
+        self.as_mut().close(limit)
+    }
 }
 
 /// JSON lines to a writer, at once: for captures, which wait for their reader.
 pub struct Lines<W: Write>(pub W);
 
 impl<W: Write> Sink for Lines<W> {
-    fn write(&mut self, event: &Value) -> std::io::Result<()> {
-        serde_json::to_writer(&mut self.0, event).map_err(std::io::Error::from)?;
+    fn write(&mut self, event: &Emitted) -> std::io::Result<()> {
+        serde_json::to_writer(&mut self.0, event.document()).map_err(std::io::Error::from)?;
         self.0.write_all(b"\n")
     }
     fn flush(&mut self) -> std::io::Result<()> {
@@ -84,35 +128,39 @@ impl Queued {
         Queued { lines: Some(tx), done, gone, dropped: 0 }
     }
 
-    /// Ends the queue; waits `limit` for the reader to take what is in it. True when everything was taken.
-    pub fn close(&mut self, limit: Duration) -> bool {
-        self.lines = None;
-        self.done.recv_timeout(limit).is_ok() && !self.gone.load(Ordering::Relaxed)
-    }
-}
-
-impl Sink for Queued {
-    fn write(&mut self, event: &Value) -> std::io::Result<()> {
+    /// Takes a line without its end; true when there was room for it.
+    ///
+    /// # Errors
+    /// When the reader is gone.
+    pub fn line(&mut self, line: &[u8]) -> std::io::Result<bool> {
         if self.gone.load(Ordering::Relaxed) {
             return Err(std::io::ErrorKind::BrokenPipe.into());
         }
         let Some(lines) = &self.lines else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
-        let mut line = serde_json::to_vec(event).map_err(std::io::Error::from)?;
-        line.push(b'\n');
-        match lines.try_send(line) {
-            Ok(()) => Ok(()),
+        match lines.try_send([line, b"\n"].concat()) {
+            Ok(()) => Ok(true),
             Err(TrySendError::Full(_)) => {
                 self.dropped += 1;
-                Ok(())
+                Ok(false)
             }
             Err(TrySendError::Disconnected(_)) => Err(std::io::ErrorKind::BrokenPipe.into()),
         }
+    }
+}
+
+impl Sink for Queued {
+    fn write(&mut self, event: &Emitted) -> std::io::Result<()> {
+        self.line(&event.body(Format::Ecs)).map(|_| ())
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
     fn dropped(&self) -> u64 {
         self.dropped
+    }
+    fn close(&mut self, limit: Duration) -> bool {
+        self.lines = None;
+        self.done.recv_timeout(limit).is_ok() && !self.gone.load(Ordering::Relaxed)
     }
 }
 
@@ -140,8 +188,8 @@ mod tests {
         let (go, wait) = mpsc::channel();
         let read = Arc::new(Mutex::new(Vec::new()));
         let mut q = Queued::with_capacity(Slow(Arc::clone(&read), wait), 4);
-        for i in 0..100 {
-            q.write(&Value::from(i)).unwrap();
+        for i in 0..100u32 {
+            q.line(i.to_string().as_bytes()).unwrap();
         }
         let dropped = q.dropped();
         assert!((90..=96).contains(&dropped), "four wait, one is being written: {dropped} dropped");
@@ -164,8 +212,8 @@ mod tests {
             }
         }
         let mut q = Queued::new(Gone);
-        let _ = q.write(&Value::from(1));
+        let _ = q.line(b"1");
         assert!(!q.close(Duration::from_secs(5)));
-        assert!(q.write(&Value::from(2)).is_err());
+        assert!(q.line(b"2").is_err());
     }
 }
